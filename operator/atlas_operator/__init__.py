@@ -1,0 +1,1 @@
+"""The cluster side: gathers manifests from pods, logs them, and judges deployments. Nothing of it is built yet."""

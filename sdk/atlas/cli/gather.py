@@ -1,0 +1,28 @@
+"""`atlas gather`: take up what waits in the inbox. Every verb that verifies does so by itself."""
+
+from pathlib import Path
+
+import click
+
+from atlas.cli.terminal import console, home_option, json_option, print_json
+from atlas.gather import gather as gather_home
+from atlas.home import find_home
+
+
+@click.command()
+@home_option
+@json_option
+def gather(home: Path | None, as_json: bool) -> int:
+    """Archive and log the manifests that wait in the home's inbox."""
+    gathered = gather_home(find_home(home))
+    refused = [
+        {"deposit": str(place), "code": rejected.code.value, "message": str(rejected)}
+        for place, rejected in gathered.refused
+    ]
+    if as_json:
+        print_json({"manifests": gathered.manifests, "logged": gathered.logged, "refused": refused})
+    else:
+        console.print(f"{gathered.manifests} new manifests, {gathered.logged} logged")
+        for each in refused:
+            console.print(f"✗ {each['code']}  {each['message']}\n    set aside in {each['deposit']}", soft_wrap=True)
+    return 1 if refused else 0

@@ -1,0 +1,107 @@
+"""`atlas log`: the home's transparency log."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from atlas.cli.terminal import console, home_option, json_option, print_json
+from atlas.errors import InputError
+from atlas.gather import gather, open_archive, open_log
+from atlas.home import find_home
+from atlas.log import EmbeddedLog, verify_consistency
+from atlas.log.claim import claim_entry
+from atlas.log.merkle import leaf_hash
+from atlas.log.server import serve as serve_log
+from atlas.manifest import parse_manifest
+
+
+@click.group()
+def log() -> None:
+    """The home's transparency log: RFC 6962 tree, C2SP checkpoints and tiles, Rekor v2 entries."""
+
+
+@log.command()
+@home_option
+@json_option
+def checkpoint(home: Path | None, as_json: bool) -> None:
+    """Print the log's newest checkpoint, a signed note."""
+    with _open(home) as opened:
+        note = opened.checkpoint()
+        if note is None:
+            raise InputError("the log is empty", mend="run a pipeline or sign an artifact first")
+        if as_json:
+            print_json({"origin": opened.pinned.origin, "size": opened.size, "checkpoint": note})
+        else:
+            click.echo(note, nl=False)
+
+
+@log.command()
+@click.argument("entry", metavar="INDEX|sha256:…")
+@home_option
+def proof(entry: str, home: Path | None) -> None:
+    """Print the receipt of an entry (JSON): by its index, or by the digest of an artifact or manifest."""
+    found = find_home(home)
+    with _open(home) as opened:
+        index = int(entry) if entry.isdecimal() else _index_of(opened, find_home(home).archive_path, entry)
+        if not 0 <= index < opened.size:
+            raise InputError(f"{entry}: the log of {found.path} has {opened.size} entries, counted from 0")
+        print_json(opened.receipt(index).to_json())
+
+
+@log.command()
+@click.argument("old", type=int)
+@click.argument("new", type=int, required=False)
+@home_option
+@json_option
+def consistency(old: int, new: int | None, home: Path | None, as_json: bool) -> None:
+    """Prove that the tree of size OLD is a beginning of the tree of size NEW (by default the newest)."""
+    with _open(home) as opened:
+        size = opened.size if new is None else new
+        if not 0 < old <= size <= opened.size:
+            raise InputError(f"sizes must be 0 < OLD ≤ NEW ≤ {opened.size}")
+        path = opened.consistency(old, size)
+        roots = opened.root(old), opened.root(size)
+        verify_consistency(old, size, *roots, path)
+        answer: dict[str, Any] = {
+            "origin": opened.pinned.origin,
+            "old": {"size": old, "root": roots[0].hex()},
+            "new": {"size": size, "root": roots[1].hex()},
+            "path": [each.hex() for each in path],
+        }
+    if as_json:
+        print_json(answer)
+        return
+    for name in ("old", "new"):
+        console.print(f"{name}   size {answer[name]['size']:<8} root {answer[name]['root']}", soft_wrap=True)
+    for each in answer["path"]:
+        console.print(f"proof {each}", soft_wrap=True)
+    console.print("✓ the new tree extends the old one")
+
+
+@log.command()
+@click.option("--port", default=3000, show_default=True, help="Port on the loopback interface; 0 for any free one.")
+@home_option
+def serve(port: int, home: Path | None) -> None:
+    """Serve the log over HTTP on the loopback interface, as Rekor v2 and C2SP tlog-tiles do, until Ctrl-C."""
+    with _open(home) as opened, serve_log(opened, port=port) as server:
+        console.print(f"serving {opened.pinned.origin} ({opened.size} entries) at {server.url}", soft_wrap=True)
+        server.wait()
+
+
+def _open(home: Path | None) -> EmbeddedLog:
+    found = find_home(home)
+    gather(found)
+    return open_log(found)
+
+
+def _index_of(opened: EmbeddedLog, archive_path: Path, entry: str) -> int:
+    digest = entry.removeprefix("sha256:")
+    with open_archive(find_home(archive_path.parent)) as archive:
+        stored = archive.manifest(digest) or next(iter(archive.producers(digest)), None)
+    if stored is None:
+        raise InputError(f"{entry}: neither an artifact nor a manifest that the archive knows")
+    index = opened.find(leaf_hash(claim_entry(parse_manifest(stored.sidecar)).canonical_body()))
+    if index is None:
+        raise InputError(f"{entry}: is not logged")
+    return index

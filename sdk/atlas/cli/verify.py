@@ -1,0 +1,155 @@
+"""`atlas verify` and `atlas explain`: the same verdict, shown as a table or as paths with what to do."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from atlas.cli.session import Session, Subject, find_subject, session
+from atlas.cli.terminal import console, hashing, home_option, json_option, parse_time, print_findings, print_json
+from atlas.codes import Code
+from atlas.lineage import Lineage
+from atlas.policy import default_policy, load_policy
+from atlas.remeasure import changed_ancestors, changed_artifact
+from atlas.statement import Step
+from atlas.verdict import Finding, Severity, Verdict
+
+
+def _options(command: click.decorators.FC) -> click.decorators.FC:
+    path = click.Path(path_type=Path, dir_okay=False)
+    for decorate in (
+        click.argument("target", metavar="PATH|sha256:…"),
+        click.option("--policy", type=path, help="Policy file; by default: signed, logged, measured, with an origin."),
+        click.option("--trust", type=path, help="Trust root file; by default the home's own."),
+        click.option("--at", metavar="TIME", help="Judge as of this time (RFC 3339); by default now."),
+        click.option("--remeasure", is_flag=True, help="Also measure the artifacts it was made from, where they lie."),
+        home_option,
+        json_option,
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command()
+@_options
+def verify(
+    target: str,
+    policy: Path | None,
+    trust: Path | None,
+    at: str | None,
+    remeasure: bool,
+    home: Path | None,
+    as_json: bool,
+) -> int:
+    """Verify where an artifact comes from: exit 0 if its lineage holds, 1 if it does not."""
+    with session(home, trust) as opened:
+        verdict, lineage = judge(opened, target, policy, at, remeasure=remeasure)
+    if as_json:
+        print_json(verdict.to_json())
+    else:
+        print_verdict(verdict, lineage)
+        if not verdict.holds:
+            console.print(Text.assemble("\n`atlas explain` says how to mend it.", style="dim"))
+    return 0 if verdict.holds else 1
+
+
+@click.command()
+@_options
+def explain(
+    target: str,
+    policy: Path | None,
+    trust: Path | None,
+    at: str | None,
+    remeasure: bool,
+    home: Path | None,
+    as_json: bool,
+) -> int:
+    """Explain a verdict: the shortest path to each finding, and how to mend it."""
+    with session(home, trust) as opened:
+        verdict, lineage = judge(opened, target, policy, at, remeasure=remeasure)
+    if as_json:
+        print_json(verdict.to_json())
+    else:
+        _print_summary(verdict, lineage)
+        print_findings(verdict.findings, mends=True)
+    return 0 if verdict.holds else 1
+
+
+def judge(
+    opened: Session, target: str, policy: Path | None = None, at: str | None = None, *, remeasure: bool = False
+) -> tuple[Verdict, Lineage | None]:
+    """Verify a path or digest; also says what the bytes at hand add.
+
+    Raises:
+        AtlasError: if something that was given cannot be used.
+    """
+    rules = load_policy(policy) if policy else default_policy()
+    time = parse_time(at)
+    subject = find_subject(opened.archive, target)
+    verifier = opened.verifier(subject.sidecar)
+    kind = subject.measured.kind if subject.measured else None
+    verdict, lineage = verifier.judge(subject.sha256, rules, time, kind)
+    verdict = _named(verdict, subject)
+    if subject.measured:
+        changed = changed_artifact(opened.archive, Path(target), subject.measured, verifier.trusts)
+        if changed:
+            known = [each for each in verdict.findings if each.code is not Code.ARTIFACT_UNKNOWN]
+            verdict = replace(verdict, findings=tuple(sorted((*known, Finding.of(changed, (subject.name,))))))
+    if remeasure and lineage:
+        with hashing("the lineage") as progress:
+            further = tuple(changed_ancestors(opened.archive, lineage, progress))
+        verdict = replace(verdict, findings=tuple(sorted((*verdict.findings, *further))))
+    return verdict, lineage
+
+
+def _named(verdict: Verdict, subject: Subject) -> Verdict:
+    """Call the artifact by its file's name in findings that know no better one."""
+    findings = (
+        replace(each, path=(subject.name,)) if each.path == ("artifact",) else each for each in verdict.findings
+    )
+    return replace(verdict, name=verdict.name or subject.name, findings=tuple(findings))
+
+
+def print_verdict(verdict: Verdict, lineage: Lineage | None) -> None:
+    """Print a verdict as a table of steps, and its findings."""
+    _print_summary(verdict, lineage)
+    if lineage:
+        console.print(_table(verdict, lineage))
+    print_findings(verdict.findings, mends=False)
+
+
+def _print_summary(verdict: Verdict, lineage: Lineage | None) -> None:
+    mark, word, style = ("✓", "holds", "bold green") if verdict.holds else ("✗", "does not hold", "bold red")
+    text = Text.assemble((f"{mark} {verdict.name} {word}", style), f"  {verdict.subject}")
+    console.print(text, soft_wrap=True)
+    if lineage:
+        steps = f"{verdict.steps} step{'s' * (verdict.steps != 1)}"
+        manifests = f"{verdict.manifests} manifest{'s' * (verdict.manifests != 1)}"
+        console.print(f"  {steps}, {manifests}, judged as of {verdict.at}", style="dim")
+
+
+def _table(verdict: Verdict, lineage: Lineage) -> Table:
+    refused = {each.path: each for each in verdict.findings if each.severity is Severity.ERROR}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("step", "made", "digest", "signed by", "log", "evidence", "verdict"):
+        table.add_column(heading, overflow="fold")
+    for node in lineage.nodes:
+        facts, maker = node.facts, node.facts.manifest.statement.maker
+        codes = sorted({each.code.value for path, each in refused.items() if _belongs(path, node.step_path)})
+        table.add_row(
+            maker.task if isinstance(maker, Step) else f"published by {maker.name}",
+            node.name,
+            facts.manifest.asset_sha256[:12],
+            facts.trusted.authority.name,
+            f"#{facts.logged.index}" if facts.logged else "—",
+            facts.manifest.statement.evidence,
+            Text("✗ " + ", ".join(codes), style="red") if codes else Text("✓", style="green"),
+        )
+    return table
+
+
+def _belongs(finding: tuple[str, ...], step: tuple[str, ...]) -> bool:
+    """Whether a finding is at a step, at its artifact, or at one of its inputs (which has no row of its own)."""
+    return finding in (step, step[:-1]) or finding[:-1] == step

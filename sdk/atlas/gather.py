@@ -1,0 +1,101 @@
+"""Gathering: what waits in a home's inbox is archived, then logged, then forgotten by the inbox.
+
+Each transition is one transaction and idempotent, so that a process that dies anywhere loses nothing and logs nothing
+twice: the next gathering takes up whatever is left.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from atlas.archive import Archive
+from atlas.errors import Rejected, StorageError
+from atlas.home import Home
+from atlas.log import EmbeddedLog
+from atlas.log.claim import claim_entry
+from atlas.manifest import Manifest, parse_manifest
+from atlas.trust_file import load_trust_root
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a gathering came to."""
+
+    manifests: int
+    """Manifests that were new to the archive."""
+    logged: int
+    """Manifests that the log has acknowledged."""
+    refused: tuple[tuple[Path, Rejected], ...]
+    """Deposits that hold a sidecar which does not; they stay, set aside."""
+
+
+def open_archive(home: Home) -> Archive:
+    """The home's archive."""
+    return Archive(home.archive_path)
+
+
+def open_log(home: Home) -> EmbeddedLog:
+    """The home's embedded log, under the origin that its trust root pins."""
+    key = home.log_key()
+    public = key.public_key()
+    for log in load_trust_root(home.trust_path).logs:
+        if log.public_key == public:
+            return EmbeddedLog.open(home.log_path, log.origin, key)
+    raise StorageError(
+        f"{home.trust_path}: does not pin the log of this home", mend="restore trust.json and log.key from one backup"
+    )
+
+
+def gather(home: Home) -> Gathered:
+    """Archive and log whatever waits in the inbox.
+
+    Raises:
+        StorageError: if a database or the disk fails; whatever was not finished waits for the next time.
+    """
+    deposits = sorted(each for each in home.inbox.iterdir() if not each.name.startswith("."))
+    manifests: list[tuple[Manifest, bytes]] = []
+    assets: list[bytes] = []
+    refused: list[tuple[Path, Rejected]] = []
+    taken = []
+    for deposit in deposits:
+        try:
+            found = [_read(sidecar) for sidecar in sorted(deposit.glob("*.c2pa"))]
+        except Rejected as rejected:
+            refused.append((_set_aside(home, deposit), rejected))
+            continue
+        manifests += found
+        assets += [each.read_bytes() for each in deposit.glob("*.index")]
+        taken.append(deposit)
+    with open_archive(home) as archive:
+        new = archive.add(manifests, assets) if manifests else 0
+        for deposit in taken:
+            shutil.rmtree(deposit)
+        logged = _log_all(home, archive)
+    return Gathered(new, logged, tuple(refused))
+
+
+def _log_all(home: Home, archive: Archive) -> int:
+    """Log what is archived and not logged; the log answers twice for the same entry with one index."""
+    waiting = [parse_manifest(each.sidecar) for each in archive.unlogged()]
+    if not waiting:
+        return 0
+    waiting.sort(key=lambda each: (each.statement.ended, each.output.name if each.output else "", each.box_sha256))
+    with open_log(home) as log:
+        entries = log.append([claim_entry(each).canonical_body() for each in waiting])
+        receipts = log.receipts([each.index for each in entries])
+        origin = log.pinned.origin
+    archive.add_receipts(
+        (each.box_sha256, origin, receipt.to_bytes()) for each, receipt in zip(waiting, receipts, strict=True)
+    )
+    return len(waiting)
+
+
+def _read(sidecar: Path) -> tuple[Manifest, bytes]:
+    raw = sidecar.read_bytes()
+    return parse_manifest(raw), raw
+
+
+def _set_aside(home: Home, deposit: Path) -> Path:
+    aside = home.path / "refused"
+    aside.mkdir(exist_ok=True)
+    return deposit.rename(aside / deposit.name)

@@ -1,0 +1,246 @@
+"""The home: where Atlas keeps its state on one machine, a folder `.atlas/` found as git finds its own.
+
+    version            the format of all the rest
+    ca.key ca.pem      the development authority that signs this home's steps and publications
+    log.key            the embedded log's key
+    trust.json         the trust root: that authority and that log
+    inbox/             signed manifests that wait to be gathered
+    log.sqlite3        the embedded transparency log
+    archive.sqlite3    manifests by digest, and their index
+
+A home is made whole or not at all. Key files have mode 0600, and are refused if others may read them. Cryptography is
+imported only where a key is used: every step of a pipeline pays for what it imports.
+"""
+
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+import stat
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atlas.errors import HomeVersionError, InputError, StateError, StorageError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    from atlas.keys import Issuer
+
+FORMAT = 1
+"""Version of the home's layout and of its databases."""
+NAME = ".atlas"
+VARIABLE = "ATLAS_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """An existing home of this format."""
+
+    path: Path
+
+    @property
+    def log_path(self) -> Path:
+        """The embedded log's database."""
+        return self.path / "log.sqlite3"
+
+    @property
+    def archive_path(self) -> Path:
+        """The archive's database."""
+        return self.path / "archive.sqlite3"
+
+    @property
+    def trust_path(self) -> Path:
+        """The trust root's document."""
+        return self.path / "trust.json"
+
+    @property
+    def inbox(self) -> Path:
+        """Where signed manifests wait."""
+        return self.path / "inbox"
+
+    def issuer(self) -> "Issuer":
+        """The development authority with its key.
+
+        Raises:
+            StateError: if its files are missing, damaged, or readable by others.
+        """
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        from atlas.keys import Issuer
+
+        key = self._key("ca.key")
+        try:
+            certificate = x509.load_pem_x509_certificate((self.path / "ca.pem").read_bytes())
+        except (OSError, ValueError) as error:
+            raise StateError(f"{self.path / 'ca.pem'}: not the authority's certificate: {error}") from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
+            raise StateError(f"{self.path}: ca.key is not the key of ca.pem", mend="restore both from one backup")
+        return Issuer(key, certificate)
+
+    def log_key(self) -> "ed25519.Ed25519PrivateKey":
+        """The embedded log's key.
+
+        Raises:
+            StateError: if its file is missing, damaged, or readable by others.
+        """
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+
+        key = self._key("log.key")
+        if not isinstance(key, ed25519.Ed25519PrivateKey):
+            raise StateError(f"{self.path / 'log.key'}: not an Ed25519 key")
+        return key
+
+    def deposit(self, files: Mapping[str, bytes]) -> Path:
+        """Put the files of one statement into the inbox, all of them or none; they survive a crash right after.
+
+        Raises:
+            StorageError: if they cannot be written.
+        """
+        for name in files:
+            if name in ("", ".", "..") or "/" in name or "\0" in name:
+                raise InputError(f"{name!r} is no name for a file of the inbox")
+        target = self.inbox / uuid.uuid4().hex
+        try:
+            _write_directory(target, files)
+        except OSError as error:
+            raise _unwritable(self.inbox, error) from error
+        return target
+
+    def _key(self, name: str) -> object:
+        from cryptography.hazmat.primitives import serialization
+
+        path = self.path / name
+        try:
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                raise StateError(f"{path}: others may read this key", mend=f"chmod 600 {path}")
+            return serialization.load_pem_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError) as error:
+            raise StateError(f"{path}: cannot be read as a key: {error}", mend="restore it from a backup") from error
+
+
+def find_home(explicit: Path | None = None, start: Path | None = None) -> Home:
+    """Find the home: the one named, else `ATLAS_HOME`, else `.atlas` in `start` (the current folder) or above.
+
+    Raises:
+        InputError: if there is none.
+        HomeVersionError: if a newer Atlas wrote it.
+        StateError: if it is not a home.
+    """
+    named = explicit or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if named:
+        return open_home(named)
+    folder = (start or Path.cwd()).resolve()
+    for each in (folder, *folder.parents):
+        if (each / NAME).is_dir():
+            return open_home(each / NAME)
+    raise InputError(f"no {NAME} in {folder} or above", mend="make one with `atlas init`, or name one with --home")
+
+
+def open_home(path: Path) -> Home:
+    """Check that there is a home of this format at `path`.
+
+    Raises:
+        InputError: if there is nothing.
+        HomeVersionError: if a newer Atlas wrote it.
+        StateError: if it is not a home.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112  unlike pathlib's, it answers where a folder may not be entered
+        raise InputError(
+            f"{path}: there is no such home, or this user may not enter its folder",
+            mend=f"make one with `atlas init --home {path}`",
+        )
+    try:
+        version = int((path / "version").read_text())
+    except (OSError, ValueError) as error:
+        raise StateError(f"{path}: not a home of Atlas: its version file cannot be read ({error})") from error
+    if version < 1:
+        raise StateError(f"{path}: not a home of Atlas: there is no format {version}")
+    if version > FORMAT:
+        raise HomeVersionError(
+            f"{path}: this home has format {version}, and this Atlas knows formats up to {FORMAT}",
+            mend="use the newer Atlas that wrote it, or another home",
+        )
+    return Home(path)
+
+
+def create_home(path: Path, *, now: dt.datetime | None = None) -> Home:
+    """Make a home with a development authority and an embedded log of its own; return the one that exists already.
+
+    Raises:
+        StorageError: if it cannot be written; nothing is left behind then.
+    """
+    if os.path.exists(path):  # noqa: PTH110  as above
+        return open_home(path)
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    from atlas.keys import new_authority
+    from atlas.trust import Authority, PinnedLog, Role, TrustRoot
+
+    name = f"local-{uuid.uuid4().hex[:8]}"
+    issuer = new_authority(name, (now or dt.datetime.now(dt.UTC)).replace(microsecond=0))
+    log_key = ed25519.Ed25519PrivateKey.generate()
+    log = PinnedLog(f"atlas.local/{uuid.uuid4().hex[:16]}", log_key.public_key())
+    trust = TrustRoot((Authority(name, issuer.certificate, frozenset(Role)),), (log,))
+    files = {
+        "version": f"{FORMAT}\n".encode(),
+        "ca.key": _pem(issuer.key),
+        "ca.pem": issuer.certificate.public_bytes(serialization.Encoding.PEM),
+        "log.key": _pem(log_key),
+        "trust.json": json.dumps(trust.to_json(), indent=2).encode() + b"\n",
+        ".gitignore": b"*\n",  # keys and databases are nobody's source
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_directory(path, files, folder="inbox")
+    except OSError as error:
+        if os.path.isdir(path):  # noqa: PTH112  as above
+            return open_home(path)  # another process was first
+        raise _unwritable(path, error) from error
+    return Home(path)
+
+
+def _write_directory(target: Path, files: Mapping[str, bytes], folder: str = "") -> None:
+    """Make a directory with these files appear at once."""
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    try:
+        for name, content in files.items():
+            descriptor = os.open(temporary / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+        if folder:
+            (temporary / folder).mkdir()
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    with contextlib.suppress(OSError):  # not every file system syncs directories
+        descriptor = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _pem(key: "ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey") -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path}: cannot be written: {error.strerror or error}",
+        mend="free space on the disk, or grant this user the right to write there",
+    )

@@ -1,0 +1,9 @@
+"""The lineage: artifacts and steps linked by digest, built from manifests that are verified one by one.
+
+`facts` verifies a manifest with its receipt, `graph` follows the links, `render` draws.
+"""
+
+from atlas.lineage.facts import Facts, Source, establish
+from atlas.lineage.graph import Edge, Lineage, Node, Origin, build
+
+__all__ = ["Edge", "Facts", "Lineage", "Node", "Origin", "Source", "build", "establish"]

@@ -1,0 +1,180 @@
+"""Receipts: a log's proof that it holds an entry (Sigstore `TransparencyLogEntry`, protobuf-JSON, Rekor v2).
+
+Nothing in a receipt is believed for its own sake: the log is looked up among the pinned ones, every number is
+compared with the signed checkpoint, and the entry is what the verifier computed from the manifest itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from atlas.codes import Code
+from atlas.errors import Rejected
+from atlas.log.checkpoint import open_checkpoint
+from atlas.log.encoding import fields, from_base64, load_json, to_base64, to_integer
+from atlas.log.entry import KIND, VERSION, Entry
+from atlas.log.merkle import HASH_SIZE, leaf_hash, root_from_inclusion
+from atlas.trust import PinnedLog
+
+MAX_RECEIPT = 256 * 1024
+"""Bytes; the largest entry in base64, and the largest checkpoint."""
+MAX_PATH = 64
+"""Hashes; a tree of 2^63 entries needs no more."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A log's answer, parsed and not yet verified.
+
+    Attributes:
+        index: the entry's index as the receipt states it outside of the proof.
+        log_id: the 32-byte id of the log's key.
+        proof_index: the entry's index as the proof states it.
+        tree_size: of the tree that the proof is in.
+        root: of that tree.
+        path: the sibling hashes, lowest first.
+        checkpoint: the signed note for that tree.
+        body: the entry as the log hashed it.
+    """
+
+    index: int
+    log_id: bytes
+    proof_index: int
+    tree_size: int
+    root: bytes
+    path: tuple[bytes, ...]
+    checkpoint: str
+    body: bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `parse_receipt` reads."""
+        return {
+            "canonicalizedBody": to_base64(self.body),
+            "inclusionProof": {
+                "checkpoint": {"envelope": self.checkpoint},
+                "hashes": [to_base64(sibling) for sibling in self.path],
+                "logIndex": str(self.proof_index),
+                "rootHash": to_base64(self.root),
+                "treeSize": str(self.tree_size),
+            },
+            "kindVersion": {"kind": KIND, "version": VERSION},
+            "logId": {"keyId": to_base64(self.log_id)},
+            "logIndex": str(self.index),
+        }
+
+    def to_bytes(self) -> bytes:
+        """The receipt as canonical JSON (RFC 8785)."""
+        return rfc8785.dumps(self.to_json())
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What a verified receipt proves: that the log `origin` holds the entry at `index`."""
+
+    origin: str
+    index: int
+    tree_size: int
+    root: bytes
+
+
+def parse_receipt(data: bytes | str) -> Receipt:
+    """Read a receipt; no signature and no proof is verified.
+
+    Raises:
+        Rejected: RECEIPT_MALFORMED, or RECEIPT_KIND_UNKNOWN if it is for another kind of entry.
+    """
+    try:
+        return _parse(load_json(data, MAX_RECEIPT))
+    except ValueError as error:
+        raise Rejected(Code.RECEIPT_MALFORMED, f"not a transparency log entry: {error}") from error
+
+
+def _parse(document: object) -> Receipt:
+    outer = fields(
+        document,
+        ["logIndex", "logId", "kindVersion", "inclusionProof", "canonicalizedBody"],
+        ["integratedTime", "inclusionPromise"],
+    )
+    # First of all, so that an entry of an older Rekor is called what it is.
+    _check_kind(fields(outer["kindVersion"], ["kind", "version"]))
+    if "inclusionPromise" in outer:
+        raise ValueError("with an inclusion promise, which Rekor v2 does not give")
+    if outer.get("integratedTime", "0") != "0":
+        raise ValueError("with a time, which Rekor v2 does not state")
+    proof = fields(outer["inclusionProof"], ["logIndex", "rootHash", "treeSize", "hashes", "checkpoint"])
+    path = proof["hashes"]
+    if not isinstance(path, list) or len(path) > MAX_PATH:
+        raise ValueError(f"hashes are not a list of at most {MAX_PATH}")
+    envelope = fields(proof["checkpoint"], ["envelope"])["envelope"]
+    if not isinstance(envelope, str):
+        raise ValueError("the checkpoint is not a string")
+    envelope.encode()
+    return Receipt(
+        index=to_integer(outer["logIndex"]),
+        log_id=from_base64(fields(outer["logId"], ["keyId"])["keyId"], HASH_SIZE),
+        proof_index=to_integer(proof["logIndex"]),
+        tree_size=to_integer(proof["treeSize"]),
+        root=from_base64(proof["rootHash"], HASH_SIZE),
+        path=tuple([from_base64(sibling, HASH_SIZE) for sibling in path]),
+        checkpoint=envelope,
+        body=from_base64(outer["canonicalizedBody"]),
+    )
+
+
+def _check_kind(kind: dict[str, Any]) -> None:
+    if not isinstance(kind["kind"], str) or not isinstance(kind["version"], str):
+        raise ValueError("kind and version are not strings")
+    if (kind["kind"], kind["version"]) != (KIND, VERSION):
+        raise Rejected(
+            Code.RECEIPT_KIND_UNKNOWN,
+            expected=f"{KIND} {VERSION}",
+            found=f"{kind['kind']} {kind['version']}"[:80],
+        )
+
+
+def verify_receipt(receipt: Receipt, entry: Entry, logs: Sequence[PinnedLog]) -> Logged:
+    """Verify that a pinned log holds exactly this entry, offline.
+
+    Args:
+        receipt: the log's answer.
+        entry: computed from the manifest at hand, not from the receipt.
+        logs: the pinned logs.
+
+    Raises:
+        Rejected: RECEIPT_LOG_UNKNOWN, CHECKPOINT_*, RECEIPT_TREE_SIZE_MISMATCH, RECEIPT_ROOT_MISMATCH,
+            RECEIPT_INDEX_MISMATCH, RECEIPT_ENTRY_MISMATCH or RECEIPT_INCLUSION_INVALID.
+    """
+    log = next((each for each in logs if each.key_id == receipt.log_id), None)
+    if log is None:
+        raise Rejected(
+            Code.RECEIPT_LOG_UNKNOWN,
+            expected=", ".join(each.origin for each in logs),
+            found=f"a log whose key id is {receipt.log_id.hex()}",
+        )
+    signed = open_checkpoint(receipt.checkpoint, log)
+    if receipt.tree_size != signed.size:
+        raise Rejected(Code.RECEIPT_TREE_SIZE_MISMATCH, expected=str(signed.size), found=str(receipt.tree_size))
+    if receipt.root != signed.root:
+        raise Rejected(Code.RECEIPT_ROOT_MISMATCH, expected=signed.root.hex(), found=receipt.root.hex())
+    if receipt.index != receipt.proof_index:
+        raise Rejected(Code.RECEIPT_INDEX_MISMATCH, expected=str(receipt.proof_index), found=str(receipt.index))
+    if receipt.index >= signed.size:
+        raise Rejected(
+            Code.RECEIPT_INDEX_MISMATCH,
+            "the receipt's index is outside of the log",
+            expected=f"below {signed.size}",
+            found=str(receipt.index),
+        )
+    body = entry.canonical_body()
+    if receipt.body != body:
+        raise Rejected(
+            Code.RECEIPT_ENTRY_MISMATCH,
+            expected=f"an entry with leaf hash {leaf_hash(body).hex()}",
+            found=f"an entry with leaf hash {leaf_hash(receipt.body).hex()}",
+        )
+    root = root_from_inclusion(receipt.index, signed.size, leaf_hash(body), receipt.path)
+    if root != signed.root:
+        raise Rejected(Code.RECEIPT_INCLUSION_INVALID, expected=signed.root.hex(), found=root.hex())
+    return Logged(log.origin, receipt.index, signed.size, signed.root)

@@ -1,0 +1,150 @@
+"""The form of a policy file (`kind: LineagePolicy`), version v1alpha1. An unknown field is an error with its line."""
+
+import datetime as dt
+import hashlib
+import re
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import rfc8785
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, model_validator
+
+from atlas.document import Strict, parse_document, read_document
+
+_DURATION = re.compile(r"(\d{1,6})(d|h|m)")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+def _hex(value: str) -> str:
+    digest = value.removeprefix("sha256:")
+    if not value.startswith("sha256:") or not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ValueError("a digest is written sha256: and 64 lower-case hex digits")
+    return digest
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, dt.timedelta):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("a duration is written as a number and d, h or m: 90d, 12h, 30m")
+    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+Sha256 = Annotated[str, AfterValidator(_hex)]
+"""Written `sha256:<hex>`; held as hex."""
+Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
+"""Written `90d`, `12h` or `30m`."""
+
+
+class Need(StrEnum):
+    """Whether something must be there."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+
+
+class Steps(Strict):
+    """Which steps the lineage must have, and what they may run."""
+
+    required: tuple[str, ...] = ()
+    """Components that must have taken part: as ancestors, or as evaluations of the artifact."""
+    images: tuple[str, ...] | None = None
+    """Images that steps may run in, as the pipeline writes them; absent: any."""
+    code: dict[str, tuple[Sha256, ...]] = Field(default_factory=dict)
+    """For a component: the code digests it may have. A component that is not listed may have any."""
+
+
+class Origins(Strict):
+    """With what the lineage may begin. A list that is given admits what it names and nothing else."""
+
+    digests: tuple[Sha256, ...] = ()
+    """Artifacts that are trusted by their digest, whoever made them."""
+    publishers: tuple[Sha256, ...] | None = None
+    """SHA-256 of the DER certificates of publishers, or of the authorities that issued them; absent: any that the
+    trust root knows."""
+    steps: tuple[str, ...] | None = None
+    """Components that may begin a lineage by having no input; absent: any."""
+    pinned: bool = True
+    """Whether an import is trusted because the pipeline pinned its digest."""
+
+
+class Metric(Strict):
+    """A bound on a metric that was measured on the artifact."""
+
+    step: str
+    """The component that measures it."""
+    artifact: str
+    """The output artifact that holds it."""
+    name: str
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Metric":
+        if self.min is None and self.max is None:
+            raise ValueError("a metric needs min, max or both")
+        return self
+
+
+class Rules(Strict):
+    """The rules themselves."""
+
+    steps: Steps = Steps()
+    origins: Origins = Origins()
+    evidence: Need = Need.OPTIONAL
+    """Whether each step must prove that it ran in a confidential pod."""
+    log: Need = Need.REQUIRED
+    """Whether each manifest must be in a transparency log of the trust root."""
+    max_age: Duration | None = Field(default=None, alias="maxAge")
+    """How long ago the newest step, the one that made the artifact, may have ended."""
+    metrics: tuple[Metric, ...] = ()
+    denied: tuple[Sha256, ...] = ()
+    """Digests of artifacts that must not be anywhere in the lineage."""
+    unmeasured: tuple[str, ...] = ()
+    """Outputs that may go unmeasured, written `component.output`."""
+
+
+class Metadata(Strict):
+    """The policy's name."""
+
+    name: str
+
+
+class Policy(Strict):
+    """A whole policy file."""
+
+    api_version: Literal["atlas.dev/v1alpha1"] = Field(alias="apiVersion")
+    kind: Literal["LineagePolicy"]
+    metadata: Metadata
+    spec: Rules
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the policy's canonical JSON, with every default written out."""
+        document: Any = self.model_dump(mode="json", by_alias=True)
+        return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy file.
+
+    Raises:
+        InputError: if it cannot be read.
+        DocumentError: if it is not a policy; names the line of each mistake.
+    """
+    return read_document(path, Policy)
+
+
+def parse_policy(raw: bytes, name: str = "policy") -> Policy:
+    """Read a policy from bytes; raises as `load_policy`."""
+    return parse_document(raw, Policy, name)
+
+
+def default_policy() -> Policy:
+    """What holds where no policy is given: signed by the trust root, logged, measured, nothing without an origin."""
+    return Policy.model_validate(
+        {"apiVersion": "atlas.dev/v1alpha1", "kind": "LineagePolicy", "metadata": {"name": "default"}, "spec": {}}
+    )

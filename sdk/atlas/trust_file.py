@@ -1,0 +1,55 @@
+"""The form of a trust root file (`kind: TrustRoot`): authorities and logs, pinned by a person."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from atlas.document import Strict, parse_document, read_document
+from atlas.errors import DocumentError
+from atlas.trust import Role, TrustRoot, load_authority, load_log
+
+
+class _Authority(Strict):
+    name: str
+    certificate: str
+    roles: frozenset[Role]
+
+
+class _Log(Strict):
+    origin: str
+    public_key: str = Field(alias="publicKey")
+
+
+class _Spec(Strict):
+    authorities: tuple[_Authority, ...] = ()
+    logs: tuple[_Log, ...] = ()
+
+
+class _Document(Strict):
+    api_version: Literal["atlas.dev/v1alpha1"] = Field(alias="apiVersion")
+    kind: Literal["TrustRoot"]
+    spec: _Spec
+
+
+def load_trust_root(path: Path) -> TrustRoot:
+    """Read a trust root file.
+
+    Raises:
+        InputError: if it cannot be read.
+        DocumentError: if it is not a trust root, or pins two logs under one origin.
+    """
+    return _trust_root(read_document(path, _Document), str(path))
+
+
+def parse_trust_root(raw: bytes, name: str = "trust root") -> TrustRoot:
+    """Read a trust root from bytes; raises as `load_trust_root`."""
+    return _trust_root(parse_document(raw, _Document, name), name)
+
+
+def _trust_root(document: _Document, name: str) -> TrustRoot:
+    authorities = tuple(load_authority(each.name, each.certificate, each.roles) for each in document.spec.authorities)
+    logs = tuple(load_log(each.origin, each.public_key) for each in document.spec.logs)
+    if len({log.origin for log in logs}) < len(logs):
+        raise DocumentError(f"{name}: two logs have one origin")
+    return TrustRoot(authorities, logs)

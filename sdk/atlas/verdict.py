@@ -1,0 +1,96 @@
+"""The outcome of a verification: a verdict, and a finding for each reason behind it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from atlas.canonical import dump_canonical
+from atlas.codes import CATALOGUE, Code
+from atlas.errors import Rejected
+
+
+class Severity(StrEnum):
+    """Whether a finding alone refuses the artifact."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One reason, and the way through the lineage that leads to it."""
+
+    path: tuple[str, ...]
+    """Names from the verified artifact to the place of the finding, e.g. `("model", "train", "train_data")`."""
+    code: Code
+    message: str
+    expected: str = ""
+    found: str = ""
+    severity: Severity = Severity.ERROR
+
+    @property
+    def mend(self) -> str:
+        """What to do about it."""
+        return CATALOGUE[self.code].mend
+
+    @classmethod
+    def of(cls, rejected: Rejected, path: Iterable[str], severity: Severity = Severity.ERROR) -> "Finding":
+        """The finding that a rejected proof at `path` amounts to."""
+        return cls(tuple(path), rejected.code, str(rejected), rejected.expected, rejected.found, severity)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with stable keys."""
+        return {
+            "code": self.code.value,
+            "severity": self.severity.value,
+            "path": list(self.path),
+            "message": self.message,
+            "expected": self.expected,
+            "found": self.found,
+            "mend": self.mend,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification came to. Equal inputs give equal bytes of `to_bytes`, on any machine."""
+
+    subject: str
+    """The artifact, `sha256:…`."""
+    name: str
+    """What the artifact's maker calls it; empty if nobody is known to have made it."""
+    at: str
+    """The time of verification, RFC 3339 UTC."""
+    policy: str
+    """Digest of the policy, `sha256:…`."""
+    trust: str
+    """Digest of the trust root, `sha256:…`."""
+    steps: int
+    """Steps of the lineage that were verified."""
+    manifests: int
+    """Manifests of the lineage that were verified."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found that refuses the artifact."""
+        return not any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with stable keys."""
+        return {
+            "verdict": "holds" if self.holds else "does not hold",
+            "subject": self.subject,
+            "name": self.name,
+            "at": self.at,
+            "policy": self.policy,
+            "trust": self.trust,
+            "steps": self.steps,
+            "manifests": self.manifests,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON (RFC 8785) of `to_json`."""
+        return dump_canonical(self.to_json())

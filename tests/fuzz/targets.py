@@ -1,0 +1,471 @@
+"""What is fuzzed: five readers of bytes that somebody else wrote, and what must hold for each mutant.
+
+Only `AtlasError` comes out (from a proof's reader: `Rejected`), soon, and what is accepted means what the original
+means. A document that is not signed has no meaning to keep: there, an independent reading of the bytes must agree.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import cbor2
+import yaml
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+
+from atlas.codes import Code
+from atlas.errors import AtlasError, Rejected
+from atlas.keys import Credential, issue
+from atlas.log import EmbeddedLog, parse_receipt, verify_receipt
+from atlas.log.claim import claim_entry
+from atlas.log.entry import Entry
+from atlas.manifest import Manifest, parse_manifest, verify_manifest
+from atlas.policy.schema import Policy, parse_policy
+from atlas.statement import Publisher, dump_statement, parse_statement
+from atlas.trust import Authority, PinnedLog, Role, TrustRoot
+from atlas.trust_file import parse_trust_root
+from fuzz.mutate import JSON, JUMBF, TRUST_FILE, YAML, Operator, edit_cbor
+from support import forge
+
+SLOWEST = 1.0
+"""Seconds of processor time that one mutant may take."""
+HUNG = 6.0
+"""Seconds of processor time after which a reader is stopped."""
+NESTED_YAML = 5.0
+"""The same for YAML: PyYAML's time grows with the square of the nesting, until Python's recursion limit ends it."""
+
+
+class _Hung(BaseException):
+    """Raised inside of a reader that does not come back; no `except Exception` stops it."""
+
+
+class Violation(AssertionError):
+    """A mutant did what none may do."""
+
+    def __init__(self, target: str, what: str, mutant: bytes) -> None:
+        super().__init__(f"{target}: {what}\n{mutant[:4000].hex()}")
+        self.mutant = mutant
+        self.what = what
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Stop what runs for too long. By a signal, so only in the main thread."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise _Hung
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, HUNG)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@dataclass(frozen=True)
+class Seed:
+    """An honest document."""
+
+    name: str
+    raw: bytes
+    judge: Callable[[bytes], object]
+    """Reads a mutant: what it means; raises `AtlasError`."""
+    operators: Mapping[str, Operator]
+    meaning: object = None
+    """What every mutant that is accepted must mean; None where `judge` itself sees to that."""
+    finish: Callable[[Random, bytes], bytes] | None = None
+    """Applied after the operators."""
+
+
+@dataclass
+class Target:
+    """A reader under test."""
+
+    name: str
+    refusal: type[AtlasError]
+    """All that may come out."""
+    seeds: tuple[Seed, ...]
+    limit: float = SLOWEST
+    slowest: float = field(default=0.0)
+
+    def check(self, seed: Seed, mutant: bytes) -> str:
+        """Read one mutant.
+
+        Returns:
+            `accepted`, or the code (or type) of the refusal.
+
+        Raises:
+            Violation: if anything else happens.
+        """
+        began = time.thread_time()
+        try:
+            with _watched():
+                meaning = seed.judge(mutant)
+        except self.refusal as error:
+            outcome = error.code.value if isinstance(error, Rejected) else type(error).__name__
+            if not str(error):
+                raise Violation(self.name, f"{outcome} without a message", mutant) from error
+        except Violation:
+            raise
+        except _Hung as error:
+            raise Violation(self.name, f"{seed.name}: hangs", mutant) from error
+        except Exception as error:
+            raise Violation(self.name, f"{seed.name}: {type(error).__name__}: {error}", mutant) from error
+        else:
+            outcome = "accepted"
+            if seed.meaning is not None and meaning != seed.meaning:
+                raise Violation(self.name, f"{seed.name}: accepted with another meaning", mutant)
+        took = time.thread_time() - began
+        self.slowest = max(self.slowest, took)
+        if took > self.limit:
+            raise Violation(self.name, f"{seed.name}: took {took:.1f} s", mutant)
+        return outcome
+
+
+def _same(condition: bool, target: str, what: str, raw: bytes) -> None:
+    if not condition:
+        raise Violation(target, what, raw)
+
+
+# ------------------------------------------------------------------------------------------------ sidecar
+
+_BEGINS = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def _meaning(manifest: Manifest) -> object:
+    """What a sidecar proves; its box digest is not part of it, because padding and order are not signed."""
+    # what callers do with a manifest must not fail either
+    claim_entry(manifest).canonical_body()
+    names = manifest.signer.subject.rfc4514_string(), manifest.signer.issuer.rfc4514_string()
+    signed = hashlib.sha256(manifest.to_be_signed).digest()
+    return (
+        dump_statement(manifest.statement), manifest.statement_sha256, manifest.asset_sha256, manifest.evidence,
+        manifest.label, manifest.output, manifest.certificates, signed, names,
+    )  # fmt: skip
+
+
+def _read_sidecar(trust: TrustRoot, raw: bytes) -> object:
+    manifest = parse_manifest(raw)
+    trusted = verify_manifest(raw, trust)
+    return _meaning(manifest), _meaning(trusted.manifest), trusted.authority.name
+
+
+def _read_forged(trust: TrustRoot, trusted: bool, raw: bytes) -> object:
+    """A signer may say what it likes; but what an unknown one says is never accepted."""
+    _meaning(parse_manifest(raw))
+    verified = verify_manifest(raw, trust)
+    _same(trusted, "sidecar", "an unknown signer was accepted", raw)
+    return _meaning(verified.manifest)
+
+
+def _malleate(raw: bytes) -> bytes:
+    """The other signature that verifies: (r, n - s)."""
+    store = forge.read_box(raw)
+    box = store.children[1].part("c2pa.signature")
+    message = box.cbor
+    protected, unprotected, payload, signature = message.value
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    s = order - int.from_bytes(signature[32:], "big")
+    signature = signature[:32] + s.to_bytes(32, "big")
+    box.cbor = cbor2.CBORTag(18, [protected, unprotected, payload, signature])
+    return store.to_bytes()
+
+
+def _sign_anew(credential: Credential, chance: Random, raw: bytes) -> bytes:
+    """Change what is signed, and make every hash and the signature right again."""
+    store = forge.read_box(raw)
+    manifest = store.children[1]
+    where = chance.randrange(10)
+    if where < 6:
+        chosen = chance.choice(manifest.assertions.children[1:]).children[-1]
+        chosen.data = edit_cbor(chance, chosen.data)
+    claim = manifest.part("c2pa.claim.v2")
+    body = dict(claim.cbor)
+    body["created_assertions"] = [
+        {"url": f"self#jumbf=c2pa.assertions/{each.label}", "hash": hashlib.sha256(each.body).digest()}
+        for each in manifest.assertions.children[1:]
+    ]
+    claim.cbor = body
+    if where in (6, 7):
+        claim.children[1].data = edit_cbor(chance, claim.children[1].data)
+    chain = [each.public_bytes(serialization.Encoding.DER) for each in credential.chain]
+    if where == 8:
+        leaf = bytearray(chain[0])
+        for _ in range(chance.choice((1, 1, 2))):
+            leaf[chance.randrange(len(leaf))] ^= 1 << chance.randrange(8)
+        chain[0] = bytes(leaf)
+    if where == 9:
+        chain.append(chance.choice((b"", b"\x30\x00", chain[0][: chance.randrange(len(chain[0]))], chain[0])))
+    header: object = {1: -7, 33: chain[0] if len(chain) == 1 else chain}
+    protected = cbor2.dumps(header) if chance.random() < 0.9 else edit_cbor(chance, cbor2.dumps(header))
+    der = credential.key.sign(
+        cbor2.dumps(["Signature1", protected, b"", claim.children[1].data]), ec.ECDSA(hashes.SHA256())
+    )
+    r, s = utils.decode_dss_signature(der)
+    value = [protected, {"pad": b"\0" * chance.choice((0, 4))}, None, r.to_bytes(32, "big") + s.to_bytes(32, "big")]
+    manifest.part("c2pa.signature").cbor = cbor2.CBORTag(18, value)
+    return store.to_bytes()
+
+
+@cache
+def _signed() -> tuple[tuple[bytes, ...], Credential, Credential, TrustRoot]:
+    trusted, stranger = forge.authority(), forge.authority("a stranger")
+    plain, credential = forge.signed(forge.statement(), trusted)
+    published = forge.statement(maker=Publisher("someone"), inputs=(), parameters={})
+    rich = forge.statement(
+        inputs=tuple(forge.source(b"rows %d\n" % i, name=f"data{i}", position=i) for i in range(3)),
+        parameters={"epochs": 3, "rate": 0.5, "names": ["é", {"deep": None}]},
+    )
+    more = forge.forge(rich, credential, evidence=json.dumps({"provider": "fake"}))
+    other = issue(stranger, forge.step(), forge.now())
+    return (plain, more, forge.signed(published, trusted)[0]), credential, other, forge.trust_root(trusted)
+
+
+def _sidecars() -> Target:
+    raws, _, _, trust = _signed()
+    judge = partial(_read_sidecar, trust)
+    seeds = [Seed(f"sidecar {i}", raw, judge, JUMBF, judge(raw)) for i, raw in enumerate(raws)]
+    twin = _malleate(raws[0])
+    return Target("sidecar", Rejected, (*seeds, Seed("malleated", twin, judge, JUMBF, seeds[0].meaning)))
+
+
+def _forged_sidecars() -> Target:
+    raws, known, unknown, trust = _signed()
+    seeds = [
+        Seed(f"{name} {i}", raw, partial(_read_forged, trust, who is known), {}, None, partial(_sign_anew, who))
+        for i, raw in enumerate(raws[:2])
+        for name, who in (("trusted signer", known), ("unknown signer", unknown))
+    ]
+    return Target("sidecar signed anew", Rejected, tuple(seeds))
+
+
+# ------------------------------------------------------------------------------------------------ receipt
+
+
+def _read_receipt(entry: Entry, logs: tuple[PinnedLog, ...], raw: bytes) -> object:
+    receipt = parse_receipt(raw)
+    parse_receipt(receipt.to_bytes())
+    logged = verify_receipt(receipt, entry, logs)
+    # the tree's size may differ only where the checkpoint does, which is signed
+    return logged, receipt.body, receipt.root, receipt.path
+
+
+def _receipts(folder: Path) -> Target:
+    raws, *_ = _signed()
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    entries = [claim_entry(parse_manifest(raw)) for raw in raws]
+    with EmbeddedLog.open(folder / "log.sqlite3", "log.test/fuzz", key) as log:
+        log.append([b"filler %d" % i for i in range(5)])
+        log.append([each.canonical_body() for each in entries])
+        pinned = log.pinned
+        receipts = [log.receipt(5 + i).to_bytes() for i in range(len(entries))]
+    seeds = []
+    for i, (entry, raw) in enumerate(zip(entries, receipts, strict=True)):
+        judge = partial(_read_receipt, entry, (pinned,))
+        seeds.append(Seed(f"receipt {i}", raw, judge, JSON, judge(raw)))
+        seeds.append(
+            Seed(f"indented receipt {i}", json.dumps(json.loads(raw), indent=1).encode(), judge, JSON, judge(raw))
+        )
+    # a receipt for one entry must never come to prove another
+    stranger = partial(_read_receipt, entries[1], (pinned,))
+    seeds.append(Seed("receipt of another", receipts[0], stranger, JSON, stranger(receipts[1])))
+    return Target("receipt", Rejected, tuple(seeds))
+
+
+# ------------------------------------------------------------------------------------------------ statement
+
+
+def _read_statement(raw: bytes) -> object:
+    """One statement has one form: what is accepted is written again byte for byte."""
+    statement = parse_statement(raw)
+    _same(dump_statement(statement) == raw, "statement", "accepted in another form than its own", raw)
+    return statement
+
+
+def _statements() -> Target:
+    raws, *_ = _signed()
+    seeds = [
+        Seed(f"statement {i}", dump_statement(parse_manifest(raw).statement), _read_statement, JSON)
+        for i, raw in enumerate(raws)
+    ]
+    return Target("statement", Rejected, tuple(seeds))
+
+
+# ------------------------------------------------------------------------------------------------ documents
+
+_POLICY = b"""\
+# what a model must come from
+apiVersion: atlas.dev/v1alpha1
+kind: LineagePolicy
+metadata:
+  name: production
+spec:
+  log: required
+  evidence: optional
+  maxAge: 90d
+  steps:
+    required: [trainer, "evaluate"]
+    images:
+      - registry.example/train@sha256:ab
+    code:
+      trainer:
+        - sha256:1111111111111111111111111111111111111111111111111111111111111111
+  origins:
+    pinned: false
+    steps: []
+    digests:
+      - sha256:2222222222222222222222222222222222222222222222222222222222222222
+  metrics:
+    - step: evaluate
+      artifact: metrics
+      name: accuracy
+      min: 0.9
+      max: 1
+  unmeasured:
+    - trainer.tensorboard
+"""
+
+
+def _plain(raw: bytes) -> Any:
+    """What PyYAML itself makes of the document; it keeps the last of repeated names, and expands aliases."""
+    return yaml.safe_load(raw.decode("utf-8"))
+
+
+def _read_policy(raw: bytes) -> object:
+    policy = parse_policy(raw)
+    _same(len(policy.sha256) == 64, "document", "a policy without a digest", raw)
+    _same(Policy.model_validate(_plain(raw)) == policy, "document", "another reader takes the policy differently", raw)
+    return policy
+
+
+def _read_trust(raw: bytes) -> object:
+    trust = parse_trust_root(raw)
+    again = parse_trust_root(json.dumps(trust.to_json()).encode())
+    _same(again.sha256 == trust.sha256, "document", "a trust root changes when it is written", raw)
+    spec = _plain(raw)["spec"]
+    named = [each["name"] for each in spec.get("authorities", ())]
+    _same([each.name for each in trust.authorities] == named, "document", "other authorities than stand there", raw)
+    for log in trust.logs:
+        _same(len(log.key_id) == 32, "document", "a log without a key id", raw)
+    return trust
+
+
+def _documents() -> Target:
+    *_, trust = _signed()
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key()
+    p256 = ec.derive_private_key(77, ec.SECP256R1()).public_key()
+    logs = (PinnedLog("log.test/fuzz", key), PinnedLog("log.test/second", p256))
+    steps = TrustRoot((Authority("a", trust.authorities[0].certificate, frozenset((Role.STEP,))),), logs)
+    written = [json.dumps(each.to_json(), indent=2).encode() for each in (trust, steps)]
+    indented = yaml.safe_dump(json.loads(written[1]), default_style="|").encode()
+    seeds = (
+        Seed("policy", _POLICY, _read_policy, YAML),
+        Seed("policy", _POLICY, _read_policy, YAML),  # the larger grammar gets the larger share
+        Seed("policy in JSON", json.dumps(_plain(_POLICY), indent=1).encode(), _read_policy, TRUST_FILE),
+        *(Seed(f"trust root {i}", raw, _read_trust, TRUST_FILE) for i, raw in enumerate((*written, indented))),
+    )
+    return Target("document", AtlasError, seeds, NESTED_YAML)
+
+
+# ------------------------------------------------------------------------------------------------ executor input
+
+_EXECUTOR_INPUT = {
+    "inputs": {
+        "parameterValues": {"epochs": 3, "rate": 0.1, "names": ["a", "é"], "flag": True},
+        "artifacts": {
+            "data": {
+                "artifacts": [
+                    {
+                        "name": "data",
+                        "type": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
+                        "uri": "minio://bucket/run/data",
+                        "metadata": {"rows": 12, "_kfp_workspace": False},
+                    },
+                    {"name": "data2", "type": {"instanceSchema": "title: kfp.Dataset\ntype: object\n"}, "uri": "/x/y"},
+                ]
+            }
+        },
+    },
+    "outputs": {
+        "parameters": {"best": {"outputFile": "/tmp/kfp/outputs/best"}},
+        "artifacts": {
+            "model": {
+                "artifacts": [{"type": {"schemaTitle": "system.Model"}, "uri": "oci://reg/model", "metadata": {}}]
+            },
+            "atlas_provenance": {"artifacts": [{"uri": "minio://bucket/run/provenance", "custom_path": ""}]},
+            "executor-logs": {"artifacts": [{"uri": "s3://bucket/logs"}]},
+        },
+        "outputFile": "/tmp/kfp_outputs/output_metadata.json",
+    },
+}
+_EXECUTOR_OUTPUT = {
+    "parameterValues": {"best": 0.97},
+    "artifacts": {"model": {"artifacts": [{"name": "model", "uri": "minio://b/m", "metadata": {"framework": "x"}}]}},
+}
+
+
+def _read_executor_input(raw: bytes) -> object:
+    from atlas_components.executor import parse_executor_input
+
+    read = parse_executor_input(raw)
+    told = json.loads(raw)
+    parameters = (told.get("inputs") or {}).get("parameterValues") or {}
+    _same(read.parameters == parameters, "executor", "other parameters than stand there", raw)
+    _same(bool(read.provenance and read.output_file), "executor", "no place for the provenance", raw)
+    for each in read.outputs:
+        _same("/" not in each.name and each.name not in ("", ".", ".."), "executor", "an output's name leads away", raw)
+    for each in (*read.inputs, *read.outputs):
+        (each.path + each.uri + each.schema).encode()  # no halves of surrogate pairs
+        _same("\0" not in each.path, "executor", "a path with NUL", raw)
+    json.dumps(read.parameters, ensure_ascii=False).encode()
+    return read
+
+
+def _read_executor_output(raw: bytes) -> object:
+    from atlas_components.executor import parse_executor_input, parse_executor_output
+
+    read = parse_executor_output(raw)
+    _same(read.document == (json.loads(raw) if raw.strip() else {}), "executor", "another document", raw)
+    for each in parse_executor_input(json.dumps(_EXECUTOR_INPUT)).outputs:
+        read.applied(each).path.encode()
+    return read
+
+
+def _executor() -> Target:
+    given = Seed("executor input", json.dumps(_EXECUTOR_INPUT).encode(), _read_executor_input, JSON)
+    indented = Seed("indented", json.dumps(_EXECUTOR_INPUT, indent=1).encode(), _read_executor_input, JSON)
+    said = Seed("executor output", json.dumps(_EXECUTOR_OUTPUT).encode(), _read_executor_output, JSON)
+    return Target("executor", AtlasError, (given, indented, said))
+
+
+def make_targets(folder: Path) -> tuple[Target, ...]:
+    """All targets; each seed is accepted, and means what it should.
+
+    Args:
+        folder: for the log whose receipts are fuzzed.
+    """
+    targets = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _documents(), _executor())
+    for target in targets:
+        for seed in target.seeds:
+            if seed.name == "receipt of another":
+                _expect(target, seed, Code.RECEIPT_ENTRY_MISMATCH.value)
+            elif seed.finish is None:
+                _expect(target, seed, "accepted")
+    return targets
+
+
+def _expect(target: Target, seed: Seed, outcome: str) -> None:
+    found = target.check(seed, seed.raw)
+    if found != outcome:
+        raise Violation(target.name, f"the seed {seed.name} is {found}, not {outcome}", seed.raw)

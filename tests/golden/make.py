@@ -1,0 +1,92 @@
+"""Makes the golden sidecars. Run once for each version of the format, never again for an old one.
+
+    PYTHONPATH=sdk python tests/golden/make.py tests/golden/v1
+
+What was made is committed and must verify for ever: a change that breaks it breaks every archive in the world. The
+authority's key is not kept.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+
+from atlas.artifact import Measurement, measure, measure_properties
+from atlas.keys import new_authority
+from atlas.manifest import Sidecar, sign_statement
+from atlas.statement import Input, Link, Output, Publisher, Statement, Step, dump_statement, output_of
+
+HERE = Path(__file__).parent
+METRICS = {"accuracy": 0.9375, "confusion": [[8, 1], [0, 7]], "name": "é", "rows": 16}
+STARTED = dt.datetime(2026, 1, 31, 12, 0, 0, 250_000, tzinfo=dt.UTC)
+ENDED = STARTED + dt.timedelta(seconds=90)
+
+
+def main(folder: Path) -> None:
+    """Sign one statement for each kind of artifact."""
+    folder.mkdir()
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    issuer = new_authority("golden authority", now)
+    (folder / "ca.pem").write_bytes(issuer.certificate.public_bytes(serialization.Encoding.PEM))
+
+    tree = measure(HERE / "tree")
+    (published,) = sign_statement(
+        Statement(Publisher("Example Ltd."), (_output(tree, "data", "system.Dataset"),), STARTED, ENDED), issuer, now
+    )
+    data = published.output
+    assert data is not None
+    link = Link(published.manifest.label, published.manifest.box_sha256, published.manifest.asset_sha256)
+    used = Input("data", 0, data.kind, data.sha256, data.size, data.files, data.uri, data.schema, False, False, link)
+
+    model = _output(measure(HERE / "model.bin"), "model", "system.Model")
+    metrics = _output(measure_properties(METRICS), "metrics", "system.Metrics")
+    trained = sign_statement(
+        _statement("train", (model, metrics), (used,)), issuer, now, evidence='{"provider":"none"}'
+    )
+    (notified,) = sign_statement(_statement("notify", (), ()), issuer, now)
+
+    for name, sidecar in {
+        "tree": published,
+        "file": trained[0],
+        "properties": trained[1],
+        "statement": notified,
+    }.items():
+        (folder / f"{name}.c2pa").write_bytes(sidecar.raw)
+        expected = json.dumps(_fields(sidecar), indent=2, ensure_ascii=False, sort_keys=True)
+        (folder / f"{name}.json").write_text(expected + "\n", encoding="utf-8")
+
+
+def _statement(task: str, outputs: tuple[Output, ...], inputs: tuple[Input, ...]) -> Statement:
+    code = hashlib.sha256(task.encode()).hexdigest()
+    step = Step("golden", "run-1", task, task, 0, "registry.example/train@sha256:" + "ab" * 32, code, 0)
+    return Statement(step, outputs, STARTED, ENDED, inputs, parameters={"epochs": 3, "lr": 0.001, "ü": None})
+
+
+def _output(measured: Measurement, name: str, schema: str) -> Output:
+    return output_of(measured, name, uri=f"minio://golden/{name}", schema=schema)
+
+
+def _fields(sidecar: Sidecar) -> dict[str, Any]:
+    """All that a reader takes from the sidecar."""
+    manifest = sidecar.manifest
+    return {
+        "label": manifest.label,
+        "box_sha256": manifest.box_sha256,
+        "asset_sha256": manifest.asset_sha256,
+        "statement_sha256": manifest.statement_sha256,
+        "to_be_signed_sha256": hashlib.sha256(manifest.to_be_signed).hexdigest(),
+        "signature": manifest.signature.hex(),
+        "evidence": manifest.evidence,
+        "statement": json.loads(dump_statement(manifest.statement)),
+        "signer_serial": str(manifest.signer.serial_number),
+        "valid_from": manifest.signer.not_valid_before_utc.isoformat(),
+        "valid_until": manifest.signer.not_valid_after_utc.isoformat(),
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

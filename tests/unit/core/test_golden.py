@@ -1,0 +1,91 @@
+"""Sidecars of long ago verify, and say what they always said."""
+
+import datetime as dt
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from atlas.artifact import measure, measure_properties
+from atlas.codes import Code
+from atlas.errors import Rejected
+from atlas.keys import identity_uri
+from atlas.manifest import verify_manifest
+from atlas.statement import dump_statement
+from atlas.trust import Role, TrustRoot, load_authority
+
+HERE = Path(__file__).parents[2] / "golden"
+VERSIONS = sorted(path for path in HERE.glob("v*") if path.is_dir())
+CASES = [pytest.param(path, id=f"{path.parent.name}/{path.stem}") for each in VERSIONS for path in each.glob("*.c2pa")]
+
+
+def trust(version: Path) -> TrustRoot:
+    return TrustRoot((load_authority("golden", (version / "ca.pem").read_text(), frozenset(Role)),), ())
+
+
+def expected(sidecar: Path) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(sidecar.with_suffix(".json").read_text(encoding="utf-8"))
+    return fields
+
+
+def test_there_are_golden_sidecars() -> None:
+    assert {path.stem for path in (HERE / "v1").glob("*.c2pa")} == {"file", "tree", "properties", "statement"}
+
+
+@pytest.mark.parametrize("sidecar", CASES)
+def test_verifies_for_ever(sidecar: Path) -> None:
+    fields = expected(sidecar)
+    trusted = verify_manifest(sidecar.read_bytes(), trust(sidecar.parent))
+    manifest = trusted.manifest
+
+    assert {
+        "label": manifest.label,
+        "box_sha256": manifest.box_sha256,
+        "asset_sha256": manifest.asset_sha256,
+        "statement_sha256": manifest.statement_sha256,
+        "to_be_signed_sha256": hashlib.sha256(manifest.to_be_signed).hexdigest(),
+        "signature": manifest.signature.hex(),
+        "evidence": manifest.evidence,
+        "statement": json.loads(dump_statement(manifest.statement)),
+        "signer_serial": str(manifest.signer.serial_number),
+        "valid_from": trusted.valid_from.isoformat(),
+        "valid_until": trusted.valid_until.isoformat(),
+    } == fields
+    assert hashlib.sha256(dump_statement(manifest.statement)).hexdigest() == fields["statement_sha256"]
+    names = manifest.signer.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [identity_uri(manifest.statement.maker)]
+
+
+@pytest.mark.parametrize("sidecar", CASES)
+def test_lives_ten_years(sidecar: Path) -> None:
+    fields = expected(sidecar)
+    lifetime = dt.datetime.fromisoformat(fields["valid_until"]) - dt.datetime.fromisoformat(fields["valid_from"])
+
+    assert lifetime == dt.timedelta(days=3653)
+
+
+@pytest.mark.parametrize("sidecar", CASES)
+def test_is_refused_by_another_trust_root(sidecar: Path) -> None:
+    with pytest.raises(Rejected) as caught:
+        verify_manifest(sidecar.read_bytes(), TrustRoot((), ()))
+    assert caught.value.code is Code.SIGNER_UNTRUSTED
+
+
+def test_artifacts_measure_as_they_always_did() -> None:
+    version = HERE / "v1"
+
+    assert measure(HERE / "model.bin").sha256 == expected(version / "file.c2pa")["asset_sha256"]
+    assert measure(HERE / "tree").sha256 == expected(version / "tree.c2pa")["asset_sha256"]
+    properties = expected(version / "properties.c2pa")
+    (metrics,) = (each for each in properties["statement"]["outputs"] if each["kind"] == "properties")
+    assert measure_properties(metrics["properties"]).sha256 == properties["asset_sha256"] == metrics["sha256"]
+
+
+def test_the_model_links_to_its_data() -> None:
+    (used,) = expected(HERE / "v1" / "file.c2pa")["statement"]["inputs"]
+    made = expected(HERE / "v1" / "tree.c2pa")
+
+    assert used["link"] == {each: made[each] for each in ("label", "box_sha256", "asset_sha256")}
