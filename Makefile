@@ -51,8 +51,8 @@ format: $(READY) ## Format and fix what can be fixed.
 	ruff format .
 	ruff check --fix .
 
-fuzz: $(READY) ## A million mutants over every parser.
-	PYTHONPATH=tests python tests/fuzz/long.py --mutants 1000000 --jobs 2
+fuzz: $(READY) ## Over a million mutants over every parser.
+	PYTHONPATH=tests python tests/fuzz/long.py --mutants 1250000 --jobs 2
 
 bench: $(READY) ## Speed and memory, as ratios against baselines of the same run.
 	PYTHONPATH=tests python -m benchmarks

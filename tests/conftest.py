@@ -1,7 +1,22 @@
-"""What all tests share: the signals that a shell's background job was started to ignore are heard again."""
+"""What all tests share."""
 
+import os
 import signal
+from pathlib import Path
 
-# a process that ignores a signal hands that on to every process it starts, and several tests send signals to theirs
+import pytest
+
+# a process that ignores a signal, as a shell's background job does, hands that on to every process it starts, and
+# several tests send signals to theirs
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of evidence and receipts from real machines and logs, which are not part of this repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    found = Path(os.environ.get("ATLAS_TEST_DATA") or beside)
+    if not found.is_dir():
+        pytest.skip(f"NOT TESTED ON REAL DATA: there is no {found}; set ATLAS_TEST_DATA")
+    return found

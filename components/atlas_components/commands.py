@@ -1,6 +1,7 @@
 """The commands that need Kubeflow Pipelines: `atlas kfp` and `atlas run`."""
 
 import dataclasses
+import datetime as dt
 import json
 import sys
 from collections.abc import Callable
@@ -14,7 +15,10 @@ from rich.table import Table
 
 from atlas.artifact import Kind
 from atlas.errors import AtlasError, InputError
+from atlas.evidence.providers import PROVIDERS
 from atlas.home import NAME, Home, create_home, find_home
+from atlas.provider import SIMULATED
+from atlas.simulated import make_simulator
 from atlas.statement import Output, Statement, Step, parse_statement
 from atlas_components.documents import dump_documents, header_of, read_documents, write_text
 from atlas_components.ir import PROVENANCE, container_executors, instrument_documents, pipelines
@@ -51,11 +55,12 @@ def kfp() -> None:
 @kfp.command("instrument")
 @click.argument("pipeline", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write the new pipeline.")
+@click.option("--evidence", type=click.Choice(PROVIDERS), help="Who must give evidence of each step's pod.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @_friendly
-def instrument_command(pipeline: Path, output: Path, as_json: bool) -> None:
+def instrument_command(pipeline: Path, output: Path, evidence: str | None, as_json: bool) -> None:
     """Have every step of the compiled PIPELINE leave signed provenance."""
-    documents = instrument_documents(read_documents(pipeline))
+    documents = instrument_documents(read_documents(pipeline), evidence=evidence or "")
     write_text(output, dump_documents(documents, header_of(pipeline)))
     steps = {each.label: each.code_sha256 for spec, _ in pipelines(documents) for each in container_executors(spec)}
     if as_json:
@@ -85,11 +90,18 @@ def lint_command(pipeline: Path, as_json: bool) -> None:
 @click.option("--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="A parameter of the pipeline.")
 @click.option("--root", type=click.Path(path_type=Path), default=Path("local_outputs"), help="Folder for the outputs.")
 @click.option("--home", "home_path", type=click.Path(path_type=Path), help="The home to sign in.")
+@click.option("--evidence", type=click.Choice(PROVIDERS), help="Who must give evidence of each step's machine.")
 @click.option("--cache", is_flag=True, help="Do not run steps again whose inputs are the same.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @_friendly
 def run(
-    pipeline: str, arguments: tuple[str, ...], root: Path, home_path: Path | None, cache: bool, as_json: bool
+    pipeline: str,
+    arguments: tuple[str, ...],
+    root: Path,
+    home_path: Path | None,
+    evidence: str | None,
+    cache: bool,
+    as_json: bool,
 ) -> None:
     """Run PIPELINE (as pipeline.py:function) on this machine, with signed provenance of every step."""
     try:
@@ -101,8 +113,16 @@ def run(
     loaded = loading.load_pipeline(pipeline)
     values = loading.parse_arguments(loaded, list(arguments))
     home = _home(home_path)
+    if evidence == SIMULATED and make_simulator(home, dt.datetime.now(dt.UTC)):
+        click.echo("made a simulated platform: its evidence proves nothing", err=True)
     result = local.run_locally(
-        loaded, values, home, root=root, cache=cache, on_line=lambda line: click.echo(f"  {line}", err=True)
+        loaded,
+        values,
+        home,
+        root=root,
+        cache=cache,
+        evidence=evidence or "",
+        on_line=lambda line: click.echo(f"  {line}", err=True),
     )
     from atlas.gather import gather  # noqa: PLC0415
 

@@ -22,6 +22,11 @@ Refusal = tuple[str, str]
 FLAGS = ("--executor-input", "--component", "--image", "--code")
 OPTIONAL = ("--evidence", "--compat")
 
+EVIDENCE = "ATLAS_EVIDENCE"
+"""Names the provider of evidence, where the pipeline does not."""
+UNATTESTED = "ATLAS_UNATTESTED"
+"""`allowed` lets a step go on whose provider fails; it is recorded as unattested."""
+
 _USAGE = "this is put before a step's command by `atlas kfp instrument`; it is not meant to be typed"
 
 
@@ -79,7 +84,7 @@ class Desk:
     def _begin(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         order = parse(argv, environment)
         self._home = _checked(self._home or _found())
-        self._begun = notary.begin(order, environment)
+        self._begun = notary.begin(order, environment, self._home)
         if self._signer is None:
             self._signer = Signer(self._home)
             self._signer.start()
@@ -111,8 +116,23 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> notary.Order:
         given["--component"],
         given["--image"],
         given["--code"],
-        given.get("--evidence") or environment.get("ATLAS_EVIDENCE") or "none",
+        _evidence(given.get("--evidence", ""), environment.get(EVIDENCE, "")),
+        environment.get(UNATTESTED, "") == "allowed",
     )
+
+
+def _evidence(ordered: str, environment: str) -> str:
+    """The provider that is asked for; what the pipeline orders, the environment cannot take away.
+
+    Raises:
+        StepError: if the two differ.
+    """
+    if ordered and environment and ordered != environment:
+        raise StepError(
+            f"the pipeline orders evidence of {ordered[:40]!r}, and {EVIDENCE} says {environment[:40]!r}",
+            mend=f"unset {EVIDENCE}, or instrument the pipeline with the provider that is meant",
+        )
+    return ordered or environment or "none"
 
 
 def _in_words(action: Callable[[], None]) -> Refusal:

@@ -13,7 +13,7 @@ from atlas_components.documents import dump_documents
 from atlas_components.ir import RUNNER, instrument_spec
 
 
-def instrument(pipeline: Any, runner: Sequence[str] = RUNNER) -> Any:
+def instrument(pipeline: Any, runner: Sequence[str] = RUNNER, evidence: str = "") -> Any:
     """Have every step of a pipeline leave signed provenance, and return the pipeline to use from here on.
 
     A pipeline made with `@dsl.pipeline` is changed in place and returned. Anything else (a single component, or what
@@ -24,6 +24,8 @@ def instrument(pipeline: Any, runner: Sequence[str] = RUNNER) -> Any:
     Args:
         pipeline: what `@dsl.pipeline`, `@dsl.component`, `@dsl.container_component` or `kfp.components.load_*` made.
         runner: the command that starts Atlas in the step's container.
+        evidence: the provider that each step must ask for evidence of its confidential pod: `coco` or `tdx`. If it
+            gives none, the step fails.
 
     Raises:
         DocumentError: if it is none of those, or a container names no command.
@@ -34,7 +36,7 @@ def instrument(pipeline: Any, runner: Sequence[str] = RUNNER) -> Any:
             mend="decorate the function with @dsl.pipeline",
         )
     spec = pipeline.pipeline_spec
-    instrumented = instrument_spec(json_format.MessageToDict(spec), runner)
+    instrumented = instrument_spec(json_format.MessageToDict(spec), runner, evidence)
     if isinstance(pipeline, graph_component.GraphComponent):
         spec.CopyFrom(json_format.ParseDict(instrumented, pipeline_spec_pb2.PipelineSpec()))
         return pipeline

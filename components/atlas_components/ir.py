@@ -47,6 +47,8 @@ class Executor:
     env: tuple[Any, ...]
     declared_code: str
     """The code digest in its prefix; empty if it is not instrumented."""
+    declared_evidence: str
+    """The provider of evidence that its prefix orders; empty if it orders none."""
 
     @property
     def instrumented(self) -> bool:
@@ -65,10 +67,15 @@ class Executor:
             raise DocumentError(f"{self.label}: its command has no canonical JSON: {error}") from error
 
 
-def instrument_spec(spec: Mapping[str, Any], runner: Sequence[str] = RUNNER) -> dict[str, Any]:
+def instrument_spec(spec: Mapping[str, Any], runner: Sequence[str] = RUNNER, evidence: str = "") -> dict[str, Any]:
     """Have `runner` run every container executor of a pipeline spec, and return the new spec.
 
     Instrumenting twice gives what instrumenting once gives; an older prefix is replaced.
+
+    Args:
+        spec: the pipeline.
+        runner: the command that starts Atlas in the step's container.
+        evidence: the provider that each step must ask for evidence; empty: as it was ordered before, if it was.
 
     Raises:
         DocumentError: if the spec is malformed, or a container names no command (then only its image knows what it
@@ -82,7 +89,7 @@ def instrument_spec(spec: Mapping[str, Any], runner: Sequence[str] = RUNNER) -> 
                 f"{_component(label)}: its container has no command, so what its image would run is unknown",
                 mend="give the component its command, e.g. dsl.ContainerSpec(image=…, command=[…])",
             )
-        prefix = [*runner, *_prefix(executor, executors)]
+        prefix = [*runner, *_prefix(executor, executors, evidence)]
         new["deploymentSpec"]["executors"][label]["container"]["command"] = [*prefix, *executor.command]
     for name, component in _mapping(new, "components").items():
         if not isinstance(component, dict):
@@ -93,7 +100,7 @@ def instrument_spec(spec: Mapping[str, Any], runner: Sequence[str] = RUNNER) -> 
     return new
 
 
-def instrument_documents(documents: Sequence[Any], runner: Sequence[str] = RUNNER) -> list[Any]:
+def instrument_documents(documents: Sequence[Any], runner: Sequence[str] = RUNNER, evidence: str = "") -> list[Any]:
     """Instrument each pipeline of a YAML file's documents; platform specs and other kinds stay as they are.
 
     Raises:
@@ -103,9 +110,9 @@ def instrument_documents(documents: Sequence[Any], runner: Sequence[str] = RUNNE
     found = False
     for i, document in enumerate(new):
         if _is_manifest(document):
-            document["spec"]["pipelineSpec"] = instrument_spec(document["spec"]["pipelineSpec"], runner)
+            document["spec"]["pipelineSpec"] = instrument_spec(document["spec"]["pipelineSpec"], runner, evidence)
         elif _is_spec(document):
-            new[i] = instrument_spec(document, runner)
+            new[i] = instrument_spec(document, runner, evidence)
         else:
             continue
         found = True
@@ -148,7 +155,7 @@ def container_executors(spec: Mapping[str, Any]) -> Iterator[Executor]:
             raise DocumentError(f"{_component(label)}: its container has no image")
         if container["image"] in WITHOUT_CONTAINER:
             continue
-        command, declared = _unwrap(_strings(container, "command", label))
+        command, declared, evidence = _unwrap(_strings(container, "command", label))
         env = container.get("env") or []
         if not isinstance(env, list):
             raise DocumentError(f"{_component(label)}: its env is not a list")
@@ -159,6 +166,7 @@ def container_executors(spec: Mapping[str, Any]) -> Iterator[Executor]:
             tuple(_strings(container, "args", label)),
             tuple(env),
             declared,
+            evidence,
         )
 
 
@@ -185,25 +193,28 @@ def component_name(executor: Executor, executors: Mapping[str, Executor]) -> str
     return _component(base if twin and twin.code_sha256 == executor.code_sha256 else executor.label)
 
 
-def _prefix(executor: Executor, executors: Mapping[str, Executor]) -> list[str]:
+def _prefix(executor: Executor, executors: Mapping[str, Executor], evidence: str) -> list[str]:
     prefix = [*_EXECUTOR_INPUT, "--component", component_name(executor, executors), "--image", executor.image]
     prefix += ["--code", executor.code_sha256]
+    if ordered := evidence or executor.declared_evidence:
+        prefix += ["--evidence", ordered]
     if not any(LOCAL_MARKER in part for part in (*executor.command, *executor.args)):
         prefix += ["--compat", LOCAL_MARKER]
     return [*prefix, "--"]
 
 
-def _unwrap(command: list[str]) -> tuple[list[str], str]:
-    """A command without the prefix, and the code digest that the prefix declares (empty if there is none)."""
+def _unwrap(command: list[str]) -> tuple[list[str], str, str]:
+    """A command without the prefix, and the code digest and the provider that the prefix declares (empty if none)."""
     if "--" not in command:
-        return command, ""
+        return command, "", ""
     end = command.index("--")
     prefix = command[:end]
     for i in range(len(prefix) - 7):
         flags = prefix[i : i + 8]
         if flags[:2] == _EXECUTOR_INPUT and flags[2::2] == ["--component", "--image", "--code"]:
-            return command[end + 1 :], flags[7]
-    return command, ""
+            ordered = prefix[i + 9] if prefix[i + 8 : i + 9] == ["--evidence"] and len(prefix) > i + 9 else ""
+            return command[end + 1 :], flags[7], ordered
+    return command, "", ""
 
 
 def _add_output(name: str, component: dict[str, Any], *, taken: bool) -> None:

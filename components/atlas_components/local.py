@@ -63,6 +63,7 @@ def run_locally(
     *,
     root: Path,
     cache: bool = False,
+    evidence: str = "",
     on_line: Callable[[str], None] | None = None,
 ) -> LocalRun:
     """Instrument a pipeline and run it.
@@ -73,6 +74,7 @@ def run_locally(
         home: where its steps sign.
         root: folder below which kfp makes one for the run.
         cache: whether steps that ran before with the same inputs need not run again.
+        evidence: the provider that each step must ask for evidence; empty: as the pipeline orders, or none.
         on_line: called with each line that a step writes.
 
     Raises:
@@ -86,7 +88,7 @@ def run_locally(
             mend="install Atlas where this Python is: pip install atlas-provenance",
         )
     root = root.resolve()
-    ready = instrument(pipeline)
+    ready = instrument(pipeline, evidence=evidence)
     _check_pip(ready)
     run_id = str(uuid.uuid4())
     lines = _Lines(on_line)

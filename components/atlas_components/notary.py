@@ -14,8 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlas.artifact import Kind
-from atlas.errors import StepError
-from atlas.statement import Input, Link, Output, Statement, Step, Unmeasured, dump_statement, output_of
+from atlas.errors import EvidenceError, StepError
+from atlas.evidence.attest import PROBE, attestor
+from atlas.evidence.binding import Context
+from atlas.statement import (
+    FAILED_EVIDENCE,
+    NO_EVIDENCE,
+    Input,
+    Link,
+    Output,
+    Statement,
+    Step,
+    Unmeasured,
+    dump_statement,
+    output_of,
+)
 from atlas_components.executor import (
     MAX_BYTES,
     ExecutorInput,
@@ -29,12 +42,10 @@ from atlas_components.metadata import hints, parameters_of, without_hints
 from atlas_components.place import STATEMENT, Place, attempt_of, place_of
 
 if TYPE_CHECKING:  # cryptography and c2pa are loaded while the user's command runs
+    from atlas.evidence.providers import Provider
     from atlas.home import Home
     from atlas.keys import Issuer
     from atlas.manifest.emit import Sidecar
-
-EVIDENCE = ("none",)
-"""The providers of evidence that this step runtime knows."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,10 @@ class Order:
     component: str
     image: str
     code_sha256: str
-    evidence: str = "none"
+    evidence: str = NO_EVIDENCE
+    """The provider to ask; there is no other if it fails."""
+    unattested: bool = False
+    """Whether a step whose provider fails may go on, recorded as such."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +74,19 @@ class Begun:
     started: datetime
     inputs: tuple[Input, ...]
     unmeasured: tuple[Unmeasured, ...]
+    provider: "Provider | None" = None
+    """Who gives evidence; None if nobody was asked, or if it failed and the step may go on."""
 
 
-def begin(order: Order, environment: Mapping[str, str]) -> Begun:
+def begin(order: Order, environment: Mapping[str, str], home: "Home") -> Begun:
     """Measure the inputs, and make the folders that the step's command may expect.
 
     Raises:
-        StepError: if the order is malformed, asks for evidence that there is none of, or an input is not the one that
-            the pipeline demands.
+        StepError: if the order is malformed, or an input is not the one that the pipeline demands.
+        EvidenceError: if the provider of evidence does not work; better now than after hours of training.
     """
     started = datetime.now(UTC)
-    if order.evidence not in EVIDENCE:
-        raise StepError(
-            f"there is no evidence provider {order.evidence[:40]!r} here",
-            mend=f"choose one of: {', '.join(EVIDENCE)}",
-        )
+    provider = _provider(order, home)
     told = parse_executor_input(order.executor_input)
     place = place_of(told.output_file, environment, order.component)
     attempt = attempt_of(Path(told.provenance), environment)
@@ -91,7 +103,7 @@ def begin(order: Order, environment: Mapping[str, str]) -> Begun:
     for path in (told.output_file, told.provenance, *(each.path for each in told.outputs), *told.parameter_files):
         with contextlib.suppress(OSError):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return Begun(order, told, place, attempt, started, tuple(inputs), tuple(unmeasured))
+    return Begun(order, told, place, attempt, started, tuple(inputs), tuple(unmeasured), provider)
 
 
 def end(begun: Begun, exit_code: int, home: "Home", issuer: "Issuer") -> "list[Sidecar]":
@@ -106,8 +118,6 @@ def end(begun: Begun, exit_code: int, home: "Home", issuer: "Issuer") -> "list[S
     Raises:
         AtlasError: if the provenance cannot be recorded; the step must fail then.
     """
-    from atlas.manifest.emit import sign_statement  # noqa: PLC0415  loaded while the command ran
-
     reported = _executor_output(begun.told, required=exit_code == 0)
     outputs: list[Output] = []
     unmeasured = list(begun.unmeasured)
@@ -138,9 +148,10 @@ def end(begun: Begun, exit_code: int, home: "Home", issuer: "Issuer") -> "list[S
         parameters=parameters_of(begun.told.parameters),
         started=begun.started,
         ended=max(begun.started, datetime.now(UTC)),  # a clock may be set back meanwhile
-        evidence=begun.order.evidence,
+        evidence=begun.order.evidence if begun.provider or begun.order.evidence == NO_EVIDENCE else _failed(begun),
     )
-    sidecars = sign_statement(statement, issuer, statement.ended)
+    sidecars = _signed(begun, statement, issuer)
+    statement = sidecars[0].manifest.statement
     for sidecar in sidecars:
         _add(files, sidecar.name, sidecar.raw)
     _add(files, STATEMENT, dump_statement(statement))
@@ -150,6 +161,40 @@ def end(begun: Begun, exit_code: int, home: "Home", issuer: "Issuer") -> "list[S
     if exit_code == 0:
         _write_hints(begun.told, reported, sidecars)
     return sidecars
+
+
+def _provider(order: Order, home: "Home") -> "Provider | None":
+    from atlas.provider import choose  # noqa: PLC0415  most steps have no provider
+
+    if order.evidence == NO_EVIDENCE:
+        return None
+    provider = choose(order.evidence, home)
+    try:
+        provider.attest(PROBE)
+    except EvidenceError:
+        if order.unattested:
+            return None
+        raise
+    return provider
+
+
+def _signed(begun: Begun, statement: Statement, issuer: "Issuer") -> "list[Sidecar]":
+    from atlas.manifest.emit import sign_statement  # noqa: PLC0415  loaded while the command ran
+
+    if begun.provider is None:
+        return sign_statement(statement, issuer, statement.ended)
+    assert isinstance(statement.maker, Step)
+    attest = attestor(begun.provider, Context.of(statement.maker))
+    try:
+        return sign_statement(statement, issuer, statement.ended, attest=attest)
+    except EvidenceError:
+        if begun.order.unattested:
+            return sign_statement(replace(statement, evidence=_failed(begun)), issuer, statement.ended)
+        raise
+
+
+def _failed(begun: Begun) -> str:
+    return f"{FAILED_EVIDENCE}{begun.order.evidence}"
 
 
 def _measured_again(begun: Begun) -> tuple[Input, ...]:

@@ -54,6 +54,75 @@ class Code(StrEnum):
     CHECKPOINT_ORIGIN_MISMATCH = "CheckpointOriginMismatch"
     CHECKPOINT_SIGNATURE_INVALID = "CheckpointSignatureInvalid"
     CHECKPOINT_INCONSISTENT = "CheckpointInconsistent"
+    # Evidence of a confidential pod: what the step presented.
+    EVIDENCE_MALFORMED = "EvidenceMalformed"
+    EVIDENCE_PROVIDER_UNKNOWN = "EvidenceProviderUnknown"
+    EVIDENCE_PROVIDER_MISMATCH = "EvidenceProviderMismatch"
+    EVIDENCE_NOT_BOUND = "EvidenceNotBound"
+    EVIDENCE_KEY_MISMATCH = "EvidenceKeyMismatch"
+    EVIDENCE_STATEMENT_MISMATCH = "EvidenceStatementMismatch"
+    EVIDENCE_CONTEXT_MISMATCH = "EvidenceContextMismatch"
+    EVIDENCE_NONCE_MISMATCH = "EvidenceNonceMismatch"
+    QUOTE_MALFORMED = "QuoteMalformed"
+    QUOTE_NOT_CANONICAL = "QuoteNotCanonical"
+    QUOTE_VERSION_UNKNOWN = "QuoteVersionUnknown"
+    QUOTE_NOT_TDX = "QuoteNotTdx"
+    QUOTE_SIGNATURE_INVALID = "QuoteSignatureInvalid"
+    QUOTE_ENCLAVE_INVALID = "QuoteEnclaveInvalid"
+    QUOTE_CERTIFICATE_INVALID = "QuoteCertificateInvalid"
+    QUOTE_CERTIFICATE_REVOKED = "QuoteCertificateRevoked"
+    QUOTE_REJECTED = "QuoteRejected"
+    # What the manufacturer says of the platform (collateral).
+    COLLATERAL_MISSING = "CollateralMissing"
+    COLLATERAL_MALFORMED = "CollateralMalformed"
+    COLLATERAL_EXPIRED = "CollateralExpired"
+    COLLATERAL_NOT_YET_VALID = "CollateralNotYetValid"
+    COLLATERAL_SIGNATURE_INVALID = "CollateralSignatureInvalid"
+    COLLATERAL_SIGNER_INVALID = "CollateralSignerInvalid"
+    COLLATERAL_MISMATCH = "CollateralMismatch"
+    COLLATERAL_ROLLED_BACK = "CollateralRolledBack"
+    COLLATERAL_STALE = "CollateralStale"
+    CRL_INVALID = "CrlInvalid"
+    # The confidential virtual machine (trust domain).
+    TD_DEBUG = "TdDebug"
+    TD_MIGRATABLE = "TdMigratable"
+    TD_SERVICED = "TdServiced"
+    TD_SEPT_VE_ENABLED = "TdSeptVeEnabled"
+    TD_ATTRIBUTE_NOT_ALLOWED = "TdAttributeNotAllowed"
+    TD_XFAM_NOT_ALLOWED = "TdXfamNotAllowed"
+    TDX_MODULE_INVALID = "TdxModuleInvalid"
+    TCB_LEVEL_UNKNOWN = "TcbLevelUnknown"
+    TCB_REVOKED = "TcbRevoked"
+    # The event log.
+    EVENT_LOG_MALFORMED = "EventLogMalformed"
+    EVENT_LOG_MISMATCH = "EventLogMismatch"
+    EVENT_DATA_MISMATCH = "EventDataMismatch"
+    # Evidence of a GPU.
+    GPU_REPORT_MALFORMED = "GpuReportMalformed"
+    GPU_CERTIFICATE_INVALID = "GpuCertificateInvalid"
+    GPU_SIGNATURE_INVALID = "GpuSignatureInvalid"
+    GPU_NONCE_MISMATCH = "GpuNonceMismatch"
+    # What the policy asks of evidence.
+    EVIDENCE_SIMULATED = "EvidenceSimulated"
+    EVIDENCE_ROOT_NOT_ALLOWED = "EvidenceRootNotAllowed"
+    TCB_STATUS_NOT_ALLOWED = "TcbStatusNotAllowed"
+    TCB_ADVISORY_NOT_ALLOWED = "TcbAdvisoryNotAllowed"
+    TCB_TOO_OLD = "TcbTooOld"
+    TCB_DEGRADED = "TcbDegraded"
+    QE_STATUS_NOT_ALLOWED = "QeStatusNotAllowed"
+    PLATFORM_NOT_ALLOWED = "PlatformNotAllowed"
+    PLATFORM_FEATURE_NOT_ALLOWED = "PlatformFeatureNotAllowed"
+    MRTD_NOT_ALLOWED = "MrtdNotAllowed"
+    MRSEAM_NOT_ALLOWED = "MrseamNotAllowed"
+    RTMR0_NOT_ALLOWED = "Rtmr0NotAllowed"
+    RTMR1_NOT_ALLOWED = "Rtmr1NotAllowed"
+    RTMR2_NOT_ALLOWED = "Rtmr2NotAllowed"
+    RTMR3_NOT_ALLOWED = "Rtmr3NotAllowed"
+    MRCONFIGID_NOT_ALLOWED = "MrconfigidNotAllowed"
+    MROWNER_NOT_ALLOWED = "MrownerNotAllowed"
+    EVENT_LOG_MISSING = "EventLogMissing"
+    EVENT_REQUIRED = "EventRequired"
+    GPU_REQUIRED = "GpuRequired"
     # The bytes at hand.
     ARTIFACT_UNKNOWN = "ArtifactUnknown"
     ARTIFACT_CHANGED = "ArtifactChanged"
@@ -96,6 +165,12 @@ class Entry:
 
 _RESIGN = "Take the sidecar from the archive or from its publisher again; if that one fails too, run the step again."
 _SUSPECT = "Treat the sidecar as forged: find out who changed it, and take it from the archive again."
+_REQUOTE = "Run the step again in a confidential pod; if its evidence fails too, look at the machine."
+_RECOLLECT = "Fetch the collateral again with `atlas evidence fetch`, from the manufacturer or a service you trust."
+_UNBOUND = "Treat the evidence as replayed: find out who put it there, and run the step again."
+_HARDEN = "Run the step in a trust domain of a production configuration."
+_PATCH = "Update the machine's firmware and run the step again, or accept the risk in the policy."
+_REFERENCE = "Find out what ran there; if it should have, add its measurement to the reference values."
 _RELOG = "Gather the manifest again, so that the log answers with a fresh receipt."
 
 CATALOGUE: dict[Code, Entry] = {
@@ -166,6 +241,130 @@ CATALOGUE: dict[Code, Entry] = {
     Code.CHECKPOINT_INCONSISTENT: Entry(
         "Two checkpoints of one log do not extend each other: its history was rewritten.",
         "Stop trusting the log, keep both checkpoints as proof, and tell its operator.",
+    ),
+    Code.EVIDENCE_MALFORMED: Entry("The evidence is not a document of the form that Atlas writes.", _SUSPECT),
+    Code.EVIDENCE_PROVIDER_UNKNOWN: Entry(
+        "The evidence comes from a provider that this Atlas does not know.", "Verify with a newer Atlas."
+    ),
+    Code.EVIDENCE_PROVIDER_MISMATCH: Entry(
+        "The statement names one provider of evidence, and the evidence is of another, or is not there.",
+        "Treat the step as unattested: run it again with the provider that the policy asks for.",
+    ),
+    Code.EVIDENCE_NOT_BOUND: Entry("The report data of the evidence binds nothing that is known here.", _UNBOUND),
+    Code.EVIDENCE_KEY_MISMATCH: Entry("The evidence vouches for another key than the one that signed.", _UNBOUND),
+    Code.EVIDENCE_STATEMENT_MISMATCH: Entry("The evidence vouches for another statement than this one.", _UNBOUND),
+    Code.EVIDENCE_CONTEXT_MISMATCH: Entry("The evidence is of another step, another run or another attempt.", _UNBOUND),
+    Code.EVIDENCE_NONCE_MISMATCH: Entry("The evidence does not carry the nonce that it was asked for with.", _UNBOUND),
+    Code.QUOTE_MALFORMED: Entry("The quote cannot be read.", _REQUOTE),
+    Code.QUOTE_NOT_CANONICAL: Entry("The quote is not in the one encoding that it should have.", _SUSPECT),
+    Code.QUOTE_VERSION_UNKNOWN: Entry(
+        "The quote is of a version or has a body that this Atlas does not know.", "Verify with a newer Atlas."
+    ),
+    Code.QUOTE_NOT_TDX: Entry(
+        "The quote is genuine or not, but it is not of an Intel TDX trust domain.",
+        "Run the step in a TDX confidential pod.",
+    ),
+    Code.QUOTE_SIGNATURE_INVALID: Entry("The signature over the quote does not verify.", _REQUOTE),
+    Code.QUOTE_ENCLAVE_INVALID: Entry("The quoting enclave that signed the quote is not Intel's.", _REQUOTE),
+    Code.QUOTE_CERTIFICATE_INVALID: Entry(
+        "The platform's certificate does not lead to the root of trust that vouches for evidence.",
+        "If you trust that root, add it to the trust root's evidence roots; otherwise run the step on another machine.",
+    ),
+    Code.QUOTE_CERTIFICATE_REVOKED: Entry(
+        "The platform's certificate is revoked.", "Do not trust that machine: run the step on another one."
+    ),
+    Code.QUOTE_REJECTED: Entry("The quote's signatures or their collateral do not verify.", _REQUOTE),
+    Code.COLLATERAL_MISSING: Entry("There is no collateral by which the evidence could be judged.", _RECOLLECT),
+    Code.COLLATERAL_MALFORMED: Entry("The collateral cannot be read.", _RECOLLECT),
+    Code.COLLATERAL_EXPIRED: Entry("The collateral was no longer in force at that time.", _RECOLLECT),
+    Code.COLLATERAL_NOT_YET_VALID: Entry("The collateral was not yet in force at that time.", _RECOLLECT),
+    Code.COLLATERAL_SIGNATURE_INVALID: Entry("A signature in the collateral does not verify.", _RECOLLECT),
+    Code.COLLATERAL_SIGNER_INVALID: Entry(
+        "The collateral is signed with a certificate that is not for signing collateral.",
+        "Treat whoever served it as hostile, and fetch it from the manufacturer.",
+    ),
+    Code.COLLATERAL_MISMATCH: Entry("The collateral is of another kind of platform.", _RECOLLECT),
+    Code.COLLATERAL_ROLLED_BACK: Entry(
+        "The collateral is older than some that was seen before.",
+        "Treat whoever served it as hostile or stale, and fetch it from the manufacturer.",
+    ),
+    Code.COLLATERAL_STALE: Entry(
+        "The evidence held when it was made, and nobody has asked since whether the platform still does.",
+        "Fetch today's collateral with `atlas evidence fetch`, and verify again.",
+    ),
+    Code.CRL_INVALID: Entry("A certificate revocation list does not verify, or is of another authority.", _RECOLLECT),
+    Code.TD_DEBUG: Entry("The trust domain can be debugged, so its host can read and change all of it.", _HARDEN),
+    Code.TD_MIGRATABLE: Entry("The trust domain can be migrated to another machine.", _HARDEN),
+    Code.TD_SERVICED: Entry("A service trust domain is bound to this one and may change it.", _HARDEN),
+    Code.TD_SEPT_VE_ENABLED: Entry("The trust domain lets its host raise exceptions on memory accesses.", _HARDEN),
+    Code.TD_ATTRIBUTE_NOT_ALLOWED: Entry("The trust domain has an attribute that is not allowed.", _HARDEN),
+    Code.TD_XFAM_NOT_ALLOWED: Entry(
+        "The trust domain's extended features (XFAM) are not among those allowed.", _HARDEN
+    ),
+    Code.TDX_MODULE_INVALID: Entry(
+        "The TDX module of the platform is not Intel's, or is too old.", "Update the platform's firmware."
+    ),
+    Code.TCB_LEVEL_UNKNOWN: Entry(
+        "The platform's security version is below every level that its manufacturer lists.",
+        "Update the platform's firmware.",
+    ),
+    Code.TCB_REVOKED: Entry(
+        "The manufacturer has revoked the platform's security version.", "Update the platform's firmware."
+    ),
+    Code.EVENT_LOG_MALFORMED: Entry("The event log cannot be read.", _REQUOTE),
+    Code.EVENT_LOG_MISMATCH: Entry("The event log does not lead to the measurements in the quote.", _SUSPECT),
+    Code.EVENT_DATA_MISMATCH: Entry("An event's data are not those that were measured.", _SUSPECT),
+    Code.GPU_REPORT_MALFORMED: Entry("The GPU's report cannot be read.", _REQUOTE),
+    Code.GPU_CERTIFICATE_INVALID: Entry(
+        "The GPU's certificates do not lead to the root of trust that vouches for GPUs.",
+        "If you trust that root, add it to the trust root's evidence roots.",
+    ),
+    Code.GPU_SIGNATURE_INVALID: Entry("The signature over the GPU's report does not verify.", _REQUOTE),
+    Code.GPU_NONCE_MISMATCH: Entry("The GPU's report was made for another step.", _UNBOUND),
+    Code.EVIDENCE_SIMULATED: Entry(
+        "The evidence is simulated, which proves nothing, and the policy does not allow that.",
+        "Run the step in a real confidential pod, or allow simulated evidence where nothing is at stake.",
+    ),
+    Code.EVIDENCE_ROOT_NOT_ALLOWED: Entry(
+        "The root that vouches for the evidence is not among those that the policy allows.",
+        "Name the root in the policy, if it should count.",
+    ),
+    Code.TCB_STATUS_NOT_ALLOWED: Entry("The platform's status is not among those that the policy allows.", _PATCH),
+    Code.TCB_ADVISORY_NOT_ALLOWED: Entry(
+        "The platform is open to an advisory that the policy does not accept.", _PATCH
+    ),
+    Code.TCB_TOO_OLD: Entry("The platform was judged by collateral, or is at a level, older than allowed.", _PATCH),
+    Code.TCB_DEGRADED: Entry(
+        "The manufacturer thinks worse of the platform today than when the step ran.",
+        "Read the advisory, decide whether what the step did is affected, and run it again on a mended platform.",
+    ),
+    Code.QE_STATUS_NOT_ALLOWED: Entry(
+        "The quoting enclave's status is not among those that the policy allows.", _PATCH
+    ),
+    Code.PLATFORM_NOT_ALLOWED: Entry(
+        "The machine is not among those that the policy lists.", "List the machine's PPID, if it should count."
+    ),
+    Code.PLATFORM_FEATURE_NOT_ALLOWED: Entry("The machine has a feature that the policy does not allow.", _PATCH),
+    Code.MRTD_NOT_ALLOWED: Entry("MRTD, the firmware, is not a reference value.", _REFERENCE),
+    Code.MRSEAM_NOT_ALLOWED: Entry("MRSEAM, the TDX module, is not a reference value.", _REFERENCE),
+    Code.RTMR0_NOT_ALLOWED: Entry("RTMR0, the firmware's configuration, is not a reference value.", _REFERENCE),
+    Code.RTMR1_NOT_ALLOWED: Entry("RTMR1, the boot loader and kernel, is not a reference value.", _REFERENCE),
+    Code.RTMR2_NOT_ALLOWED: Entry(
+        "RTMR2, the command line and initial file system, is not a reference value.", _REFERENCE
+    ),
+    Code.RTMR3_NOT_ALLOWED: Entry("RTMR3, what ran later, is not a reference value.", _REFERENCE),
+    Code.MRCONFIGID_NOT_ALLOWED: Entry(
+        "MRCONFIGID, the pod's configuration and the policy of its agent, is not a reference value.", _REFERENCE
+    ),
+    Code.MROWNER_NOT_ALLOWED: Entry("MROWNER or MROWNERCONFIG is not a reference value.", _REFERENCE),
+    Code.EVENT_LOG_MISSING: Entry(
+        "The evidence has no event log, and the policy requires one.",
+        "Enable the event log in the confidential pod's configuration.",
+    ),
+    Code.EVENT_REQUIRED: Entry("The event log lacks an event that the policy requires.", _REFERENCE),
+    Code.GPU_REQUIRED: Entry(
+        "The policy requires evidence of a confidential GPU, and there is none that holds.",
+        "Run the step on a GPU in confidential mode.",
     ),
     Code.ARTIFACT_UNKNOWN: Entry(
         "No manifest vouches for these bytes.",

@@ -56,7 +56,7 @@ def parse_document(raw: bytes, model: type[_Model], name: str) -> _Model:
         if node is None:
             raise DocumentError(f"{name}: the file is empty")
         data = _build(node, (), lines, name, 0)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or no such character
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         raise DocumentError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from error

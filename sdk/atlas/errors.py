@@ -8,7 +8,9 @@
     ├── StateError                the home, its keys or its databases cannot be used (exit 2)
     │   ├── StorageError          a database or a disk failed
     │   ├── HomeVersionError      the home was written by a newer Atlas
-    │   └── ClockError            this machine's clock cannot be right
+    │   ├── ClockError            this machine's clock cannot be right
+    │   ├── EvidenceError         a provider could not give evidence
+    │   └── FetchError            a service could not be asked
     ├── SigningError              a manifest could not be made (exit 2)
     └── Rejected                  a proof does not hold; carries its `Code` (exit 1)
 
@@ -56,6 +58,14 @@ class HomeVersionError(StateError):
 
 class ClockError(StateError):
     """This machine's clock cannot be right."""
+
+
+class EvidenceError(StateError):
+    """A provider could not give evidence."""
+
+
+class FetchError(StateError):
+    """A service could not be asked."""
 
 
 class SigningError(AtlasError):

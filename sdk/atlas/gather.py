@@ -4,16 +4,19 @@ Each transition is one transaction and idempotent, so that a process that dies a
 twice: the next gathering takes up whatever is left.
 """
 
+import datetime as dt
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
 from atlas.errors import Rejected, StorageError
+from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
 from atlas.log import EmbeddedLog
 from atlas.log.claim import claim_entry
 from atlas.manifest import Manifest, parse_manifest
+from atlas.provider import SIMULATED, has_simulator, load_simulator
 from atlas.trust_file import load_trust_root
 
 
@@ -70,8 +73,22 @@ def gather(home: Home) -> Gathered:
         new = archive.add(manifests, assets) if manifests else 0
         for deposit in taken:
             shutil.rmtree(deposit)
+        if any(manifest.statement.evidence == SIMULATED for manifest, _ in manifests):
+            refresh_simulated(home, archive, dt.datetime.now(dt.UTC))
         logged = _log_all(home, archive)
     return Gathered(new, logged, tuple(refused))
+
+
+def refresh_simulated(home: Home, archive: Archive, now: dt.datetime) -> bool:
+    """See that the home's simulated platform has collateral in force; returns whether some was made."""
+    if not has_simulator(home):
+        return False
+    platform = load_simulator(home)
+    made = platform.collateral(now)
+    known = [parse_collateral(raw) for raw in archive.collateral(*made.platform)]
+    if any(each.issued <= now <= each.expires for each in known):
+        return False
+    return archive.add_collateral(made)
 
 
 def _log_all(home: Home, archive: Archive) -> int:

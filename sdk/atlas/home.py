@@ -3,7 +3,8 @@
     version            the format of all the rest
     ca.key ca.pem      the development authority that signs this home's steps and publications
     log.key            the embedded log's key
-    trust.json         the trust root: that authority and that log
+    trust.json         the trust root: that authority, that log, and Intel's root for evidence
+    simulator.json     a simulated platform for evidence that proves nothing, if one was asked for
     inbox/             signed manifests that wait to be gathered
     log.sqlite3        the embedded transparency log
     archive.sqlite3    manifests by digest, and their index
@@ -182,13 +183,13 @@ def create_home(path: Path, *, now: dt.datetime | None = None) -> Home:
     from cryptography.hazmat.primitives.asymmetric import ed25519
 
     from atlas.keys import new_authority
-    from atlas.trust import Authority, PinnedLog, Role, TrustRoot
+    from atlas.trust import Authority, PinnedLog, Role, TrustRoot, intel_root
 
     name = f"local-{uuid.uuid4().hex[:8]}"
     issuer = new_authority(name, (now or dt.datetime.now(dt.UTC)).replace(microsecond=0))
     log_key = ed25519.Ed25519PrivateKey.generate()
     log = PinnedLog(f"atlas.local/{uuid.uuid4().hex[:16]}", log_key.public_key())
-    trust = TrustRoot((Authority(name, issuer.certificate, frozenset(Role)),), (log,))
+    trust = TrustRoot((Authority(name, issuer.certificate, frozenset(Role)),), (log,), (intel_root(),))
     files = {
         "version": f"{FORMAT}\n".encode(),
         "ca.key": _pem(issuer.key),

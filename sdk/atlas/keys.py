@@ -44,6 +44,13 @@ class Credential:
         return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in self.chain)
 
     @property
+    def spki(self) -> bytes:
+        """The public key as DER SubjectPublicKeyInfo."""
+        return self.key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+    @property
     def key_pem(self) -> bytes:
         """The private key in unencrypted PKCS #8 PEM; for memory, never for a file."""
         return self.key.private_bytes(

@@ -11,7 +11,7 @@ from atlas.keys import Issuer
 from atlas.manifest import Sidecar, sign_statement
 from atlas.statement import Publisher, Statement, output_of
 
-TYPES = {"dataset": "system.Dataset", "model": "system.Model"}
+TYPES = {"dataset": "system.Dataset", "model": "system.Model", "reference": "dev.atlas.ReferenceValues"}
 
 
 def publish(

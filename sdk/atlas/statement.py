@@ -24,6 +24,11 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 NEVER_WRITTEN = "never written"
 """The one reason for which an output without a digest is harmless: there are no bytes that anyone could use."""
 
+NO_EVIDENCE = "none"
+"""Instead of a provider of evidence: nobody was asked."""
+FAILED_EVIDENCE = "failed:"
+"""Before a provider of evidence: it was asked, gave none, and the step was allowed to go on."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -121,8 +126,8 @@ class Statement:
     inputs: tuple[Input, ...] = ()
     unmeasured: tuple[Unmeasured, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    evidence: str = "none"
-    """The provider that was chosen for evidence; `none` means that none was asked for."""
+    evidence: str = NO_EVIDENCE
+    """The provider that was chosen for evidence; or `NO_EVIDENCE`, or one after `FAILED_EVIDENCE`."""
 
 
 def output_of(measured: Measurement, name: str, position: int = 0, uri: str = "", schema: str = "") -> Output:

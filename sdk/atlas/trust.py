@@ -17,6 +17,27 @@ from atlas.errors import DocumentError
 
 API_VERSION = "atlas.dev/v1alpha1"
 KIND = "TrustRoot"
+INTEL = "intel"
+"""Name of the evidence root whose certificate need not be given."""
+# Intel SGX Root CA, SHA-256 44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3 (of the DER)
+INTEL_ROOT = """\
+-----BEGIN CERTIFICATE-----
+MIICjzCCAjSgAwIBAgIUImUM1lqdNInzg7SVUr9QGzknBqwwCgYIKoZIzj0EAwIw
+aDEaMBgGA1UEAwwRSW50ZWwgU0dYIFJvb3QgQ0ExGjAYBgNVBAoMEUludGVsIENv
+cnBvcmF0aW9uMRQwEgYDVQQHDAtTYW50YSBDbGFyYTELMAkGA1UECAwCQ0ExCzAJ
+BgNVBAYTAlVTMB4XDTE4MDUyMTEwNDUxMFoXDTQ5MTIzMTIzNTk1OVowaDEaMBgG
+A1UEAwwRSW50ZWwgU0dYIFJvb3QgQ0ExGjAYBgNVBAoMEUludGVsIENvcnBvcmF0
+aW9uMRQwEgYDVQQHDAtTYW50YSBDbGFyYTELMAkGA1UECAwCQ0ExCzAJBgNVBAYT
+AlVTMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEC6nEwMDIYZOj/iPWsCzaEKi7
+1OiOSLRFhWGjbnBVJfVnkY4u3IjkDYYL0MxO4mqsyYjlBalTVYxFP2sJBK5zlKOB
+uzCBuDAfBgNVHSMEGDAWgBQiZQzWWp00ifODtJVSv1AbOScGrDBSBgNVHR8ESzBJ
+MEegRaBDhkFodHRwczovL2NlcnRpZmljYXRlcy50cnVzdGVkc2VydmljZXMuaW50
+ZWwuY29tL0ludGVsU0dYUm9vdENBLmRlcjAdBgNVHQ4EFgQUImUM1lqdNInzg7SV
+Ur9QGzknBqwwDgYDVR0PAQH/BAQDAgEGMBIGA1UdEwEB/wQIMAYBAf8CAQEwCgYI
+KoZIzj0EAwIDSQAwRgIhAOW/5QkR+S9CiSDcNoowLuPRLsWGf/Yi7GSX94BgwTwg
+AiEA4J0lrHoMs+Xo5o/sX6O9QWxHRAvZUGOdRQ7cvqRXaqI=
+-----END CERTIFICATE-----
+"""
 
 
 class Role(StrEnum):
@@ -67,12 +88,45 @@ class PinnedLog:
         return hashlib.sha256(self.der).digest()
 
 
+class Tee(StrEnum):
+    """What kind of hardware a root of evidence vouches for."""
+
+    TDX = "tdx"
+    GPU = "gpu"
+
+
+SIMULATED = "SIMULATED"
+"""In the name of every certificate that the simulator makes."""
+
+
+@dataclass(frozen=True)
+class EvidenceRoot:
+    """A manufacturer's root certificate, under which evidence is believed."""
+
+    name: str
+    tee: Tee
+    certificate: x509.Certificate
+    simulated: bool = False
+    """Whether what it vouches for proves nothing. Counts only where a policy allows that in words."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the DER certificate, hex."""
+        return hashlib.sha256(self.certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+
+    @cached_property
+    def pem(self) -> str:
+        """The certificate in PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
 @dataclass(frozen=True)
 class TrustRoot:
-    """Signing authorities and logs, all pinned."""
+    """Signing authorities, logs and roots of evidence, all pinned."""
 
     authorities: tuple[Authority, ...]
     logs: tuple[PinnedLog, ...]
+    evidence_roots: tuple[EvidenceRoot, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -92,6 +146,10 @@ class TrustRoot:
                 "logs": [
                     {"origin": log.origin, "publicKey": base64.b64encode(log.der).decode("ascii")} for log in self.logs
                 ],
+                "evidenceRoots": [
+                    {"name": each.name, "tee": each.tee, "certificate": each.pem, "simulated": each.simulated}
+                    for each in self.evidence_roots
+                ],
             },
         }
 
@@ -102,6 +160,36 @@ def load_authority(name: str, pem: str, roles: frozenset[Role]) -> Authority:
     Raises:
         DocumentError: if it is not one PEM certificate of a certificate authority.
     """
+    return Authority(name, _load_ca(f"authority {name!r}", pem), roles)
+
+
+def load_evidence_root(name: str, tee: Tee, pem: str, *, simulated: bool) -> EvidenceRoot:
+    """Read the root certificate of a manufacturer, or of the simulator.
+
+    Raises:
+        DocumentError: if it is not one PEM certificate of a certificate authority, if it is the simulator's and does
+            not say so, or if `intel` is not Intel's.
+    """
+    what = f"evidence root {name!r}"
+    if name == INTEL and not pem:
+        pem = INTEL_ROOT
+    certificate = _load_ca(what, pem)
+    if (SIMULATED in certificate.subject.rfc4514_string()) != simulated:
+        raise DocumentError(
+            f"{what}: `simulated` is {str(simulated).lower()}, and its certificate says otherwise",
+            mend="say `simulated: true` of the simulator's root, and of no other",
+        )
+    if name == INTEL and certificate != x509.load_pem_x509_certificate(INTEL_ROOT.encode()):
+        raise DocumentError(f"{what}: this is not Intel's root certificate", mend="leave the certificate out")
+    return EvidenceRoot(name, tee, certificate, simulated)
+
+
+def intel_root() -> EvidenceRoot:
+    """Intel's root, which vouches for every genuine TDX platform."""
+    return load_evidence_root(INTEL, Tee.TDX, "", simulated=False)
+
+
+def _load_ca(what: str, pem: str) -> x509.Certificate:
     try:
         [certificate] = x509.load_pem_x509_certificates(pem.encode())
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
@@ -112,13 +200,13 @@ def load_authority(name: str, pem: str, roles: frozenset[Role]) -> Authority:
         x509.ExtensionNotFound,
         x509.InvalidVersion,
     ) as error:
-        raise DocumentError(f"authority {name!r}: not the PEM certificate of an authority: {error}") from error
+        raise DocumentError(f"{what}: not the PEM certificate of an authority: {error}") from error
     if not constraints.ca:
         raise DocumentError(
-            f"authority {name!r}: this certificate is not an authority's (CA:FALSE)",
+            f"{what}: this certificate is not an authority's (CA:FALSE)",
             mend="pin the authority that issued it",
         )
-    return Authority(name, certificate, roles)
+    return certificate
 
 
 def load_log(origin: str, public_key: str) -> PinnedLog:

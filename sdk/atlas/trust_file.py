@@ -1,4 +1,4 @@
-"""The form of a trust root file (`kind: TrustRoot`): authorities and logs, pinned by a person."""
+"""The form of a trust root file (`kind: TrustRoot`): authorities, logs and evidence roots, pinned by a person."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,7 +7,7 @@ from pydantic import Field
 
 from atlas.document import Strict, parse_document, read_document
 from atlas.errors import DocumentError
-from atlas.trust import Role, TrustRoot, load_authority, load_log
+from atlas.trust import Role, Tee, TrustRoot, load_authority, load_evidence_root, load_log
 
 
 class _Authority(Strict):
@@ -21,9 +21,17 @@ class _Log(Strict):
     public_key: str = Field(alias="publicKey")
 
 
+class _EvidenceRoot(Strict):
+    name: str = Field(min_length=1)
+    tee: Tee = Tee.TDX
+    certificate: str = ""
+    simulated: bool = False
+
+
 class _Spec(Strict):
     authorities: tuple[_Authority, ...] = ()
     logs: tuple[_Log, ...] = ()
+    evidence_roots: tuple[_EvidenceRoot, ...] = Field(default=(), alias="evidenceRoots")
 
 
 class _Document(Strict):
@@ -37,7 +45,7 @@ def load_trust_root(path: Path) -> TrustRoot:
 
     Raises:
         InputError: if it cannot be read.
-        DocumentError: if it is not a trust root, or pins two logs under one origin.
+        DocumentError: if it is not a trust root, or pins two logs or two evidence roots under one name.
     """
     return _trust_root(read_document(path, _Document), str(path))
 
@@ -52,4 +60,10 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
     logs = tuple(load_log(each.origin, each.public_key) for each in document.spec.logs)
     if len({log.origin for log in logs}) < len(logs):
         raise DocumentError(f"{name}: two logs have one origin")
-    return TrustRoot(authorities, logs)
+    roots = tuple(
+        load_evidence_root(each.name, each.tee, each.certificate, simulated=each.simulated)
+        for each in document.spec.evidence_roots
+    )
+    if len({each.name for each in roots}) < len(roots):
+        raise DocumentError(f"{name}: two evidence roots have one name")
+    return TrustRoot(authorities, logs, roots)

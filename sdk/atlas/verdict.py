@@ -14,7 +14,25 @@ class Severity(StrEnum):
     """Whether a finding alone refuses the artifact."""
 
     ERROR = "error"
+    REVIEW = "review"
+    """It held when it was made, and something has become known since: a person must decide."""
     WARNING = "warning"
+
+
+class Outcome(StrEnum):
+    """What a verdict comes to."""
+
+    HOLDS = "holds"
+    NEEDS_REVIEW = "needs review"
+    DOES_NOT_HOLD = "does not hold"
+
+    @classmethod
+    def of(cls, severities: Iterable[Severity]) -> "Outcome":
+        """The outcome of findings of these severities."""
+        present = set(severities)
+        if Severity.ERROR in present:
+            return cls.DOES_NOT_HOLD
+        return cls.NEEDS_REVIEW if Severity.REVIEW in present else cls.HOLDS
 
 
 @dataclass(frozen=True, order=True)
@@ -73,14 +91,19 @@ class Verdict:
     findings: tuple[Finding, ...]
 
     @property
+    def outcome(self) -> Outcome:
+        """What the findings come to."""
+        return Outcome.of(finding.severity for finding in self.findings)
+
+    @property
     def holds(self) -> bool:
-        """Whether nothing was found that refuses the artifact."""
-        return not any(finding.severity is Severity.ERROR for finding in self.findings)
+        """Whether nothing was found that refuses the artifact, or leaves it to a person."""
+        return self.outcome is Outcome.HOLDS
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with stable keys."""
         return {
-            "verdict": "holds" if self.holds else "does not hold",
+            "verdict": self.outcome.value,
             "subject": self.subject,
             "name": self.name,
             "at": self.at,

@@ -5,6 +5,7 @@ nothing else. What is kept between calls are verified facts, by what they were v
 applied anew each time.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +13,14 @@ from dataclasses import dataclass, field
 from atlas.artifact import Kind
 from atlas.codes import Code
 from atlas.errors import Rejected
+from atlas.evidence.appraise import Appraisal, verify_under
+from atlas.evidence.tdx.collateral import Collateral, parse_collateral, select
+from atlas.evidence.tdx.verify import Platform
 from atlas.lineage import Facts, Lineage, Source, build, establish
 from atlas.lineage.facts import StoredManifest
 from atlas.policy import Policy, evaluate, relied_on
 from atlas.trust import TrustRoot
-from atlas.verdict import Finding, Severity, Verdict
+from atlas.verdict import Finding, Outcome, Severity, Verdict
 
 MAX_FACTS = 50_000
 """Manifests whose facts are kept, at about 10 kB each."""
@@ -43,6 +47,7 @@ class Verifier:
         self._roots: dict[str, tuple[list[Lineage], list[Finding]]] = {}
         self._consumers: dict[str, list[Lineage]] = {}
         self._views: dict[tuple[str, ...], Lineage] = {}
+        self._again: dict[tuple[str, str], Platform | Rejected] = {}
         self._seen = -1
 
     def verify(self, sha256: str, policy: Policy, at: dt.datetime) -> Verdict:
@@ -73,9 +78,9 @@ class Verifier:
         judged = []
         for lineage in lineages:
             evaluations = self._evaluations(sha256, policy)
-            found = evaluate(lineage, policy, at, evaluations)
+            found = evaluate(lineage, policy, at, evaluations, self._today((lineage, *evaluations), at))
             judged.append((self._joined(lineage, policy, evaluations), found))
-            if not any(each.severity is Severity.ERROR for each in found):
+            if Outcome.of(each.severity for each in found) is Outcome.HOLDS:
                 break
         else:
             judged = judged[:1]
@@ -151,12 +156,44 @@ class Verifier:
         key = (stored.box_sha256, stored.receipt)
         facts = self._facts.get(key)
         if facts is None:
-            facts = establish(stored, self._trust)
+            facts = establish(stored, self._trust, self._source.lookup)
             if len(self._facts) >= MAX_FACTS:
                 self._facts.clear()
-            if facts.manifest.box_sha256 == stored.box_sha256:  # an archive that mislabels must not fill the cache
+            # an archive that mislabels must not fill the cache, and collateral that is missing may come
+            if facts.manifest.box_sha256 == stored.box_sha256 and not facts.evidence_rejection:
                 self._facts[key] = facts
         return facts
+
+    def _today(self, lineages: Iterable[Lineage], at: dt.datetime) -> dict[str, Platform | Rejected | None]:
+        """What is said at this time of platforms whose evidence was judged by other collateral."""
+        today: dict[str, Platform | Rejected | None] = {}
+        in_force: dict[tuple[str, str], Collateral | None] = {}
+        for lineage in lineages:
+            for node, appraisal in lineage.attested:
+                platform = appraisal.verified.platform
+                kind = (platform.fmspc, platform.authority)
+                if kind not in in_force:
+                    in_force[kind] = select(self._source.lookup(kind), at)
+                current = in_force[kind]
+                if current is None or not current.issued <= at <= current.expires:
+                    today[node.box] = None
+                elif current.sha256 != appraisal.verified.collateral:
+                    today[node.box] = self._looked_again(node.box, appraisal, current, at)
+        return today
+
+    def _looked_again(
+        self, box: str, appraisal: Appraisal, collateral: Collateral, at: dt.datetime
+    ) -> Platform | Rejected:
+        """The platform as other collateral has it: the same at any time at which that is in force."""
+        key = (box, collateral.sha256)
+        if key not in self._again:
+            if len(self._again) >= MAX_FACTS:
+                self._again.clear()
+            try:
+                self._again[key] = verify_under(appraisal.quote, (appraisal.root,), collateral, at)[1].platform
+            except Rejected as rejected:
+                self._again[key] = rejected
+        return self._again[key]
 
     def _refresh(self) -> None:
         revision = self._revision()
@@ -166,7 +203,7 @@ class Verifier:
             self._roots.clear()
             self._consumers.clear()
             self._views.clear()
-            self._source.manifests.clear()
+            self._source.forget()
 
     def _verdict(
         self, sha256: str, policy: Policy, at: dt.datetime, lineage: Lineage | None, findings: Iterable[Finding]
@@ -189,6 +226,12 @@ class _Remembering:
 
     source: Source
     manifests: dict[str, StoredManifest | None] = field(default_factory=dict)
+    known: dict[tuple[str, str], list[Collateral]] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Ask again from here on."""
+        self.manifests.clear()
+        self.known.clear()
 
     def manifest(self, box_sha256: str) -> StoredManifest | None:
         if box_sha256 not in self.manifests:
@@ -200,6 +243,19 @@ class _Remembering:
 
     def consumers(self, asset_sha256: str) -> Sequence[StoredManifest]:
         return self.source.consumers(asset_sha256)
+
+    def collateral(self, fmspc: str, authority: str) -> Sequence[bytes]:
+        return self.source.collateral(fmspc, authority)
+
+    def lookup(self, platform: tuple[str, str]) -> list[Collateral]:
+        """Collateral for a kind of platform, as far as it can be read."""
+        if platform not in self.known:
+            readable = []
+            for raw in self.source.collateral(*platform):
+                with contextlib.suppress(Rejected):
+                    readable.append(parse_collateral(raw))
+            self.known[platform] = [each for each in readable if each.platform == platform]
+        return self.known[platform]
 
     def of_run(self, run: str) -> Mapping[tuple[str, int], Mapping[str, str]]:
         return self.source.of_run(run)

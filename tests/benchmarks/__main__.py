@@ -16,6 +16,7 @@ MODULES = {
     "hashing": "hashing",
     "signing": "signing",
     "verification": "verification",
+    "evidence": "evidence",
     "bytes": "sizes",
 }
 NEEDS = 2 << 30

@@ -6,11 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from atlas.artifact import Kind, measure_properties
+from atlas.evidence.attest import attestor
+from atlas.evidence.binding import Context
+from atlas.evidence.providers import Provider
 from atlas.gather import gather
 from atlas.home import Home, create_home
 from atlas.keys import Issuer
 from atlas.manifest import Sidecar, sign_statement
-from atlas.statement import Input, Link, Output, Statement, Step, output_of
+from atlas.provider import SIMULATED, choose
+from atlas.simulated import make_simulator
+from atlas.statement import NO_EVIDENCE, Input, Link, Output, Statement, Step, output_of
 
 IMAGE = "registry.example/step@sha256:" + "ab" * 32
 BATCH = 100
@@ -37,23 +42,45 @@ def latest(count: int) -> Parents:
     return lambda position: [max(0, position - 1 - back) for back in range(count)] if position else ()
 
 
-def grow(folder: Path, steps: int, parents: Parents, *, evaluated: bool = True) -> tuple[Home, list[Sidecar]]:
-    """Make a home whose last artifact but one (or, if it is not evaluated, the last) has these steps as ancestors."""
+def grow(
+    folder: Path, steps: int, parents: Parents, *, evaluated: bool = True, attested: bool = False
+) -> tuple[Home, list[Sidecar]]:
+    """Make a home whose last artifact but one (or, if it is not evaluated, the last) has these steps as ancestors.
+
+    Args:
+        folder: where.
+        steps: how many.
+        parents: what each takes.
+        evaluated: whether the last step evaluates what the one before it made.
+        attested: whether each step has (simulated) evidence.
+    """
     home = create_home(folder)
     issuer = home.issuer()
+    provider = None
+    if attested:
+        make_simulator(home, dt.datetime.now(dt.UTC))
+        provider = choose(SIMULATED, home)
     made: list[Sidecar] = []
     began = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=2 * steps)
     for position in range(steps):
         last = evaluated and position == steps - 1
         taken = (position - 1,) if last else parents(position)
-        made.append(_step(issuer, position, [made[each] for each in taken], began, evaluates=last))
+        made.append(_step(issuer, position, [made[each] for each in taken], began, provider, evaluates=last))
         home.deposit({made[-1].name: made[-1].raw})
         if position % BATCH == BATCH - 1 or position == steps - 1:
             gather(home)
     return home, made
 
 
-def _step(issuer: Issuer, position: int, taken: Sequence[Sidecar], began: dt.datetime, *, evaluates: bool) -> Sidecar:
+def _step(
+    issuer: Issuer,
+    position: int,
+    taken: Sequence[Sidecar],
+    began: dt.datetime,
+    provider: Provider | None,
+    *,
+    evaluates: bool,
+) -> Sidecar:
     name = "metrics" if evaluates else "data"
     uri = f"/outputs/chain-2026-01-31-12-00-00-000000/step-{position}/{name}"
     if evaluates:
@@ -63,15 +90,18 @@ def _step(issuer: Issuer, position: int, taken: Sequence[Sidecar], began: dt.dat
         output = Output(name, 0, Kind.FILE, digest, 1 << 20, 1, uri, "system.Dataset")
     component = "evaluate" if evaluates else f"transform-{position % 4}"
     started = began + dt.timedelta(seconds=2 * position)
+    maker = Step("chain", "run-1", f"step-{position}", component, 0, IMAGE, "0" * 64, 0)
     statement = Statement(
-        maker=Step("chain", "run-1", f"step-{position}", component, 0, IMAGE, "0" * 64, 0),
+        maker=maker,
         inputs=tuple(_input(place, each) for place, each in enumerate(taken)),
         outputs=(output,),
         parameters={"seed": 7, "rate": 0.5},
         started=started,
         ended=started + dt.timedelta(seconds=1),
+        evidence=provider.name if provider else NO_EVIDENCE,
     )
-    return sign_statement(statement, issuer, dt.datetime.now(dt.UTC))[0]
+    attest = attestor(provider, Context.of(maker)) if provider else None
+    return sign_statement(statement, issuer, dt.datetime.now(dt.UTC), attest=attest)[0]
 
 
 def _input(place: int, made: Sidecar) -> Input:

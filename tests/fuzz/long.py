@@ -1,4 +1,4 @@
-"""The long form: `python tests/fuzz/long.py --mutants 1000000 --jobs 2`. Exit 1 if any mutant does what none may do.
+"""The long form: `python tests/fuzz/long.py --mutants 1250000 --jobs 2`. Exit 1 if any mutant does what none may do.
 
 Batches are numbered, and a batch's number decides its mutants, so that a process that dies or hangs names its culprit:
 the batch is run again, mutant by mutant, each in a process of its own.
@@ -33,7 +33,10 @@ PEAK = 512 << 20
 """Bytes by which a single mutant may make it grow."""
 ADDRESS_SPACE = 8 << 30
 """Bytes; what asks for more gets a MemoryError, which is a violation, instead of the machine."""
-SHARES = {"sidecar": 3, "sidecar signed anew": 1, "receipt": 4, "statement": 4, "document": 4, "executor": 4}
+SHARES = {
+    **{"sidecar": 3, "sidecar signed anew": 1, "receipt": 4, "statement": 4, "document": 4, "executor": 4},
+    **{"quote": 3, "evidence": 1, "gpu": 1},
+}
 """Of the mutants; the two kinds of sidecar are one reader."""
 
 _PROCESSES = multiprocessing.get_context("spawn")

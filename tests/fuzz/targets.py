@@ -1,4 +1,4 @@
-"""What is fuzzed: five readers of bytes that somebody else wrote, and what must hold for each mutant.
+"""What is fuzzed: readers of bytes that somebody else wrote, and what must hold for each mutant.
 
 Only `AtlasError` comes out (from a proof's reader: `Rejected`), soon, and what is accepted means what the original
 means. A document that is not signed has no meaning to keep: there, an independent reading of the bytes must agree.
@@ -455,7 +455,10 @@ def make_targets(folder: Path) -> tuple[Target, ...]:
     Args:
         folder: for the log whose receipts are fuzzed.
     """
-    targets = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _documents(), _executor())
+    from fuzz.evidence_targets import evidence_targets
+
+    own = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _documents(), _executor())
+    targets = (*own, *evidence_targets(forge.now()))
     for target in targets:
         for seed in target.seeds:
             if seed.name == "receipt of another":

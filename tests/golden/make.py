@@ -10,15 +10,22 @@ import datetime as dt
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
 from atlas.artifact import Measurement, measure, measure_properties
+from atlas.evidence.attest import attestor
+from atlas.evidence.binding import Context
+from atlas.evidence.providers.simulated import UnsafeSimulatedProvider
+from atlas.evidence.simulator.platform import UnsafeSimulatedPlatform
+from atlas.evidence.simulator.td import UnsafeSimulatedTd, agent_event
 from atlas.keys import new_authority
 from atlas.manifest import Sidecar, sign_statement
 from atlas.statement import Input, Link, Output, Publisher, Statement, Step, dump_statement, output_of
+from atlas.trust import Authority, EvidenceRoot, Role, Tee, TrustRoot
 
 HERE = Path(__file__).parent
 METRICS = {"accuracy": 0.9375, "confusion": [[8, 1], [0, 7]], "name": "é", "rows": 16}
@@ -45,7 +52,7 @@ def main(folder: Path) -> None:
     model = _output(measure(HERE / "model.bin"), "model", "system.Model")
     metrics = _output(measure_properties(METRICS), "metrics", "system.Metrics")
     trained = sign_statement(
-        _statement("train", (model, metrics), (used,)), issuer, now, evidence='{"provider":"none"}'
+        _statement("train", (model, metrics), (used,)), issuer, now, attest=lambda *_: '{"provider":"none"}'
     )
     (notified,) = sign_statement(_statement("notify", (), ()), issuer, now)
 
@@ -58,6 +65,31 @@ def main(folder: Path) -> None:
         (folder / f"{name}.c2pa").write_bytes(sidecar.raw)
         expected = json.dumps(_fields(sidecar), indent=2, ensure_ascii=False, sort_keys=True)
         (folder / f"{name}.json").write_text(expected + "\n", encoding="utf-8")
+
+
+def evidence(folder: Path) -> None:
+    """Sign one step with simulated evidence, and keep the collateral and the root by which it holds.
+
+    PYTHONPATH=sdk python tests/golden/make.py tests/golden/evidence-v1 evidence
+    """
+    folder.mkdir()
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    issuer, platform = new_authority("golden authority", now), UnsafeSimulatedPlatform.new(now)
+    stated = replace(
+        _statement("train", (_output(measure(HERE / "model.bin"), "model", "system.Model"),), ()), evidence="simulated"
+    )
+    assert isinstance(stated.maker, Step)
+    td = UnsafeSimulatedTd().extended(agent_event("golden", "pull", "registry.example/train"))
+    attest = attestor(UnsafeSimulatedProvider(platform, td), Context.of(stated.maker, "golden nonce"))
+    [sidecar] = sign_statement(stated, issuer, now, attest=attest)
+    trust = TrustRoot(
+        (Authority("golden", issuer.certificate, frozenset(Role)),),
+        (),
+        (EvidenceRoot("simulated", Tee.TDX, platform.root, simulated=True),),
+    )
+    (folder / "trust.json").write_text(json.dumps(trust.to_json(), indent=2) + "\n")
+    (folder / "collateral.json").write_bytes(platform.collateral(now).raw)
+    (folder / "model.c2pa").write_bytes(sidecar.raw)
 
 
 def _statement(task: str, outputs: tuple[Output, ...], inputs: tuple[Input, ...]) -> Statement:
@@ -89,4 +121,4 @@ def _fields(sidecar: Sidecar) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (evidence if sys.argv[2:] == ["evidence"] else main)(Path(sys.argv[1]))

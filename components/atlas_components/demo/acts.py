@@ -20,8 +20,9 @@ class Act:
     command: str
     """What a user types to see it."""
     code: Code
-    tamper: Callable[[], AbstractContextManager[None]]
+    tamper: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     remeasure: bool = False
+    policy: str = "policy.yaml"
 
 
 def acts(home: Home, lineage: Lineage) -> list[Act]:
@@ -47,6 +48,12 @@ def acts(home: Home, lineage: Lineage) -> list[Act]:
             f"atlas verify {_short(model)}",
             Code.MANIFEST_MISSING,
             lambda: _without(home, made["train_data"].box),
+        ),
+        Act(
+            "The untouched model, under a policy for production: simulated evidence proves nothing",
+            f"atlas verify {_short(model)} --policy production.yaml",
+            Code.EVIDENCE_SIMULATED,
+            policy="production.yaml",
         ),
     ]
 

@@ -1,6 +1,7 @@
 """The demo itself: run, judge, draw, break."""
 
 import contextlib
+import datetime as dt
 import json
 import sys
 from importlib.resources import files
@@ -18,6 +19,8 @@ from atlas.gather import gather
 from atlas.home import NAME, Home, create_home
 from atlas.lineage import Lineage
 from atlas.lineage.svg import to_svg
+from atlas.provider import SIMULATED
+from atlas.simulated import make_simulator
 from atlas.verdict import Verdict
 from atlas_components.demo.acts import Act, acts
 
@@ -40,8 +43,8 @@ class Demo:
         """Make the folder and the home."""
         self.folder = folder
         self.home: Home = create_home(folder / NAME)
-        self.policy = folder / "policy.yaml"
-        for name in ("policy.yaml", "pipeline.py"):
+        make_simulator(self.home, dt.datetime.now(dt.UTC))
+        for name in ("policy.yaml", "production.yaml", "pipeline.py"):
             (folder / name).write_bytes((files("atlas_components.demo") / name).read_bytes())
 
     def run(self) -> Path:
@@ -53,18 +56,20 @@ class Demo:
         from atlas_components.demo.pipeline import tumours  # noqa: PLC0415  kfp takes a second to import
         from atlas_components.local import run_locally  # noqa: PLC0415
 
-        self._say(f"1  An unchanged KFP pipeline, instrumented, runs in {self.folder}")
-        result = run_locally(tumours, {}, self.home, root=self.folder / "outputs")
+        self._say(f"1  An unchanged KFP pipeline, instrumented, runs in {self.folder}, on a simulated TDX platform")
+        result = run_locally(tumours, {}, self.home, root=self.folder / "outputs", evidence=SIMULATED)
         if not result.ok or result.output is None:
             raise StateError(f"the demo's pipeline failed: {result.error}\n" + "\n".join(result.tail))
         gathered = gather(self.home)
         console.print(f"   4 steps ran; {gathered.manifests} C2PA manifests signed, archived and logged\n")
         return result.output / "train" / "model"
 
-    def judge(self, model: Path, *, remeasure: bool = False) -> tuple[Verdict, Lineage | None]:
+    def judge(
+        self, model: Path, policy: str = "policy.yaml", *, remeasure: bool = False
+    ) -> tuple[Verdict, Lineage | None]:
         """The verdict on the model as it lies there now."""
         with session(self.home.path, None) as opened:
-            return judge(opened, str(model), self.policy, remeasure=remeasure)
+            return judge(opened, str(model), self.folder / policy, remeasure=remeasure)
 
     def draw(self, verdict: Verdict, lineage: Lineage) -> Path:
         """Draw the lineage."""
@@ -75,9 +80,11 @@ class Demo:
     def perform(self, act: Act, model: Path) -> bool:
         """Tamper, judge, undo; returns whether exactly the expected code was found."""
         with act.tamper():
-            verdict, _ = self.judge(model, remeasure=act.remeasure)
+            verdict, _ = self.judge(model, act.policy, remeasure=act.remeasure)
         console.print(Text.assemble(("   $ ", "dim"), act.command), soft_wrap=True)
-        print_findings(verdict.findings, mends=True)
+        print_findings(verdict.findings[:1], mends=True)
+        if more := len(verdict.findings) - 1:
+            console.print(Text(f"  and {more} more like it", style="dim"))
         console.print()
         return {each.code for each in verdict.findings} == {act.code}
 
@@ -116,7 +123,7 @@ class Demo:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def try_(into: Path, as_json: bool) -> int:
-    """Show what Atlas does: run a pipeline, verify its model, break it in three ways. Takes under a minute."""
+    """Show what Atlas does: run a pipeline, verify its model, break it in three ways, refuse it for production."""
     with console.capture() if as_json else contextlib.nullcontext():
         outcome = Demo(new_folder(into)).show()
     if as_json:

@@ -33,6 +33,7 @@ manifest = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("uri", sa.Text, nullable=False, index=True),
+    sa.Column("evidence", sa.Text, nullable=False),
     sa.Column("sidecar", sa.LargeBinary, nullable=False),
 )
 
@@ -60,3 +61,13 @@ asset = sa.Table(
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
 """Tree indices and properties: what a digest stands for where it is not an artifact's own bytes."""
+
+collateral = sa.Table(
+    "collateral",
+    metadata,
+    sa.Column("sha256", _digest, primary_key=True),
+    sa.Column("fmspc", sa.String(12), nullable=False, index=True),
+    sa.Column("authority", sa.String(16), nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+"""What manufacturers said of kinds of platforms: kept for ever, so that a verdict can be repeated."""

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from atlas.archive import schema
 from atlas.errors import HomeVersionError, StorageError
+from atlas.evidence.tdx.collateral import Collateral
 from atlas.manifest import Manifest
 from atlas.statement import Step
 
@@ -119,6 +120,25 @@ class Archive:
                     match = (table.c.box_sha256 == box) & (table.c.origin == origin)
                     connection.execute(table.update().where(match).values(receipt=content))
 
+    def add_collateral(self, collateral: Collateral) -> bool:
+        """Store collateral; returns whether it was new."""
+        fmspc, authority = collateral.platform
+        row = {
+            "sha256": collateral.sha256,
+            "fmspc": fmspc,
+            "authority": authority,
+            "content": collateral.raw,
+        }
+        with self._write() as connection:
+            return self._insert(connection, schema.collateral, row)
+
+    def collateral(self, fmspc: str, authority: str) -> Sequence[bytes]:
+        """All collateral for a kind of platform."""
+        table = schema.collateral
+        query = sa.select(table.c.content).where((table.c.fmspc == fmspc) & (table.c.authority == authority))
+        with self._read() as connection:
+            return [bytes(content) for content in connection.execute(query.order_by(table.c.sha256)).scalars()]
+
     def remove(self, box_sha256: str) -> None:
         """Forget a manifest and its receipts."""
         with self._write() as connection:
@@ -146,6 +166,10 @@ class Archive:
             for task, attempt, statement, box in connection.execute(query.where(table.c.run == run)):
                 found.setdefault((task, attempt), {})[box] = statement
         return found
+
+    def attested(self, providers: Sequence[str]) -> list[Stored]:
+        """Manifests whose evidence is of one of these providers."""
+        return self._select(_manifests(schema.manifest.c.evidence.in_(providers)))
 
     def unlogged(self) -> list[Stored]:
         """Manifests without any receipt."""
@@ -279,6 +303,7 @@ def _manifest_row(manifest: Manifest, sidecar: bytes) -> dict[str, Any]:
         "name": output.name if output else "",
         "kind": output.kind.value if output else "",
         "uri": output.uri if output else "",
+        "evidence": manifest.statement.evidence,
         "sidecar": sidecar,
     }
 

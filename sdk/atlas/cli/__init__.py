@@ -14,6 +14,7 @@ from atlas.cli.terminal import report_error
 from atlas.errors import AtlasError, Rejected
 
 _VERBS = {
+    "evidence": "atlas.cli.evidence:evidence",
     "explain": "atlas.cli.verify:explain",
     "gather": "atlas.cli.gather:gather",
     "init": "atlas.cli.init:init",

@@ -118,5 +118,8 @@ class _With:
     def consumers(self, asset_sha256: str) -> Sequence[StoredManifest]:
         return self.archive.consumers(asset_sha256)
 
+    def collateral(self, fmspc: str, authority: str) -> Sequence[bytes]:
+        return self.archive.collateral(fmspc, authority)
+
     def of_run(self, run: str) -> Mapping[tuple[str, int], Mapping[str, str]]:
         return self.archive.of_run(run)

@@ -53,7 +53,8 @@ def report_error(error: AtlasError, *, as_json: bool) -> None:
     """Print an error to standard error."""
     if as_json:
         code = error.code.value if isinstance(error, Rejected) else type(error).__name__
-        click.echo(json.dumps({"error": code, "message": str(error), "mend": error.mend}), err=True)
+        details = {"expected": error.expected, "found": error.found} if isinstance(error, Rejected) else {}
+        click.echo(json.dumps({"error": code, "message": str(error), **details, "mend": error.mend}), err=True)
         return
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
     label = f"{error.code.value}: " if isinstance(error, Rejected) else ""

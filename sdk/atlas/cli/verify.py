@@ -1,5 +1,6 @@
 """`atlas verify` and `atlas explain`: the same verdict, shown as a table or as paths with what to do."""
 
+import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,16 @@ from rich.text import Text
 from atlas.cli.session import Session, Subject, find_subject, session
 from atlas.cli.terminal import console, hashing, home_option, json_option, parse_time, print_findings, print_json
 from atlas.codes import Code
-from atlas.lineage import Lineage
-from atlas.policy import default_policy, load_policy
+from atlas.errors import InputError
+from atlas.lineage import Facts, Lineage
+from atlas.lineage.render import MARKS
+from atlas.policy import default_policy, load_policy, with_references
+from atlas.policy.evidence import ReferenceValues, load_references
+from atlas.policy.schema import signed_only
+from atlas.publish import TYPES
 from atlas.remeasure import changed_ancestors, changed_artifact
 from atlas.statement import Step
-from atlas.verdict import Finding, Severity, Verdict
+from atlas.verdict import Finding, Outcome, Severity, Verdict
 
 
 def _options(command: click.decorators.FC) -> click.decorators.FC:
@@ -22,6 +28,7 @@ def _options(command: click.decorators.FC) -> click.decorators.FC:
     for decorate in (
         click.argument("target", metavar="PATH|sha256:…"),
         click.option("--policy", type=path, help="Policy file; by default: signed, logged, measured, with an origin."),
+        click.option("--reference", type=path, help="Reference values for evidence, signed by a publisher."),
         click.option("--trust", type=path, help="Trust root file; by default the home's own."),
         click.option("--at", metavar="TIME", help="Judge as of this time (RFC 3339); by default now."),
         click.option("--remeasure", is_flag=True, help="Also measure the artifacts it was made from, where they lie."),
@@ -37,6 +44,7 @@ def _options(command: click.decorators.FC) -> click.decorators.FC:
 def verify(
     target: str,
     policy: Path | None,
+    reference: Path | None,
     trust: Path | None,
     at: str | None,
     remeasure: bool,
@@ -45,7 +53,7 @@ def verify(
 ) -> int:
     """Verify where an artifact comes from: exit 0 if its lineage holds, 1 if it does not."""
     with session(home, trust) as opened:
-        verdict, lineage = judge(opened, target, policy, at, remeasure=remeasure)
+        verdict, lineage = judge(opened, target, policy, at, reference=reference, remeasure=remeasure)
     if as_json:
         print_json(verdict.to_json())
     else:
@@ -60,6 +68,7 @@ def verify(
 def explain(
     target: str,
     policy: Path | None,
+    reference: Path | None,
     trust: Path | None,
     at: str | None,
     remeasure: bool,
@@ -68,7 +77,7 @@ def explain(
 ) -> int:
     """Explain a verdict: the shortest path to each finding, and how to mend it."""
     with session(home, trust) as opened:
-        verdict, lineage = judge(opened, target, policy, at, remeasure=remeasure)
+        verdict, lineage = judge(opened, target, policy, at, reference=reference, remeasure=remeasure)
     if as_json:
         print_json(verdict.to_json())
     else:
@@ -78,7 +87,13 @@ def explain(
 
 
 def judge(
-    opened: Session, target: str, policy: Path | None = None, at: str | None = None, *, remeasure: bool = False
+    opened: Session,
+    target: str,
+    policy: Path | None = None,
+    at: str | None = None,
+    *,
+    reference: Path | None = None,
+    remeasure: bool = False,
 ) -> tuple[Verdict, Lineage | None]:
     """Verify a path or digest; also says what the bytes at hand add.
 
@@ -87,6 +102,8 @@ def judge(
     """
     rules = load_policy(policy) if policy else default_policy()
     time = parse_time(at)
+    if reference:
+        rules = with_references(rules, _references(opened, reference, time))
     subject = find_subject(opened.archive, target)
     verifier = opened.verifier(subject.sidecar)
     kind = subject.measured.kind if subject.measured else None
@@ -102,6 +119,22 @@ def judge(
             further = tuple(changed_ancestors(opened.archive, lineage, progress))
         verdict = replace(verdict, findings=tuple(sorted((*verdict.findings, *further))))
     return verdict, lineage
+
+
+def _references(opened: Session, path: Path, at: dt.datetime) -> ReferenceValues:
+    """Reference values from a file, if a publisher whom the trust root knows has signed it.
+
+    Raises:
+        InputError: if it cannot be read, or nobody who is trusted has signed it.
+    """
+    references = load_references(path)
+    subject = find_subject(opened.archive, str(path))
+    verdict, lineage = opened.verifier(subject.sidecar).judge(subject.sha256, signed_only(), at)
+    output = lineage.nodes[0].facts.manifest.output if lineage else None
+    if not verdict.holds or output is None or output.schema != TYPES["reference"]:
+        why = ", ".join(sorted({each.code for each in verdict.findings})) or "signed as something else"
+        raise InputError(f"{path}: not signed as reference values: {why}", mend=f"atlas sign {path} --type reference")
+    return references
 
 
 def _named(verdict: Verdict, subject: Subject) -> Verdict:
@@ -120,9 +153,12 @@ def print_verdict(verdict: Verdict, lineage: Lineage | None) -> None:
     print_findings(verdict.findings, mends=False)
 
 
+_STYLES = {Outcome.HOLDS: "bold green", Outcome.NEEDS_REVIEW: "bold yellow", Outcome.DOES_NOT_HOLD: "bold red"}
+
+
 def _print_summary(verdict: Verdict, lineage: Lineage | None) -> None:
-    mark, word, style = ("✓", "holds", "bold green") if verdict.holds else ("✗", "does not hold", "bold red")
-    text = Text.assemble((f"{mark} {verdict.name} {word}", style), f"  {verdict.subject}")
+    mark, style = MARKS[verdict.outcome], _STYLES[verdict.outcome]
+    text = Text.assemble((f"{mark} {verdict.name} {verdict.outcome}", style), f"  {verdict.subject}")
     console.print(text, soft_wrap=True)
     if lineage:
         steps = f"{verdict.steps} step{'s' * (verdict.steps != 1)}"
@@ -131,7 +167,7 @@ def _print_summary(verdict: Verdict, lineage: Lineage | None) -> None:
 
 
 def _table(verdict: Verdict, lineage: Lineage) -> Table:
-    refused = {each.path: each for each in verdict.findings if each.severity is Severity.ERROR}
+    refused = {each.path: each for each in verdict.findings if each.severity is not Severity.WARNING}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("step", "made", "digest", "signed by", "log", "evidence", "verdict"):
         table.add_column(heading, overflow="fold")
@@ -144,10 +180,22 @@ def _table(verdict: Verdict, lineage: Lineage) -> Table:
             facts.manifest.asset_sha256[:12],
             facts.trusted.authority.name,
             f"#{facts.logged.index}" if facts.logged else "—",
-            facts.manifest.statement.evidence,
+            _evidence(facts),
             Text("✗ " + ", ".join(codes), style="red") if codes else Text("✓", style="green"),
         )
     return table
+
+
+def _evidence(facts: Facts) -> str:
+    """Who vouches for the machine that a step ran on."""
+    if facts.evidence_rejection:
+        return "✗"
+    if facts.evidence is None:
+        return "none"
+    root = facts.evidence.root
+    return (
+        f"{root.name} (proves nothing)" if root.simulated else f"{root.name}: {facts.evidence.verified.platform.status}"
+    )
 
 
 def _belongs(finding: tuple[str, ...], step: tuple[str, ...]) -> bool:

@@ -1,10 +1,14 @@
-"""What is true of one manifest whatever the policy and the time: who signed it, and that it is logged."""
+"""What is true of one manifest whatever the policy: who signed it, that it is logged, what its evidence proves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cryptography.hazmat.primitives import serialization
+
 from atlas.errors import Rejected
+from atlas.evidence.appraise import Appraisal, Lookup, appraise
+from atlas.keys import BACKDATE
 from atlas.log import Logged, parse_receipt, verify_receipt
 from atlas.log.claim import claim_entry
 from atlas.manifest import Manifest, TrustedManifest, verify_manifest
@@ -39,6 +43,9 @@ class Source(Protocol):
     def consumers(self, asset_sha256: str) -> Sequence[StoredManifest]:
         """Manifests of what was made from the artifact with this digest."""
 
+    def collateral(self, fmspc: str, authority: str) -> Sequence[bytes]:
+        """Collateral for a kind of platform."""
+
     def of_run(self, run: str) -> Mapping[tuple[str, int], Mapping[str, str]]:
         """(task, attempt) -> box digest -> statement digest, for all manifests of a run's steps."""
 
@@ -52,6 +59,10 @@ class Facts:
     """Where it is logged; None if it has no receipt that holds."""
     log_rejection: Rejected | None
     """Why a receipt that it has does not hold."""
+    evidence: Appraisal | None = None
+    """What its evidence proves; None if it has none that holds."""
+    evidence_rejection: Rejected | None = None
+    """Why evidence that it has, or should have, does not hold."""
 
     @property
     def manifest(self) -> Manifest:
@@ -59,17 +70,40 @@ class Facts:
         return self.trusted.manifest
 
 
-def establish(stored: StoredManifest, trust: TrustRoot) -> Facts:
-    """Verify a manifest and its receipt.
+def establish(stored: StoredManifest, trust: TrustRoot, lookup: Lookup = lambda _: ()) -> Facts:
+    """Verify a manifest, its receipt and its evidence.
+
+    Args:
+        stored: the manifest.
+        trust: what is pinned.
+        lookup: where collateral for evidence comes from.
 
     Raises:
-        Rejected: if the manifest does not hold. A receipt that does not is part of the facts.
+        Rejected: if the manifest does not hold. A receipt or evidence that does not is part of the facts.
     """
     trusted = verify_manifest(stored.sidecar, trust)
-    if stored.receipt is None:
-        return Facts(trusted, None, None)
+    logged, log_rejection = _logged(trusted, stored.receipt, trust)
+    evidence, evidence_rejection = _appraised(trusted, trust, lookup)
+    return Facts(trusted, logged, log_rejection, evidence, evidence_rejection)
+
+
+def _logged(trusted: TrustedManifest, receipt: bytes | None, trust: TrustRoot) -> tuple[Logged | None, Rejected | None]:
+    if receipt is None:
+        return None, None
     try:
-        entry = claim_entry(trusted.manifest)
-        return Facts(trusted, verify_receipt(parse_receipt(stored.receipt), entry, trust.logs), None)
+        return verify_receipt(parse_receipt(receipt), claim_entry(trusted.manifest), trust.logs), None
     except Rejected as rejected:
-        return Facts(trusted, None, rejected)
+        return None, rejected
+
+
+def _appraised(trusted: TrustedManifest, trust: TrustRoot, lookup: Lookup) -> tuple[Appraisal | None, Rejected | None]:
+    manifest = trusted.manifest
+    spki = manifest.signer.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    # the authority issued the certificate when the step signed, so it vouches for the time; the step itself does not
+    made = manifest.signer.not_valid_before_utc + BACKDATE
+    try:
+        return appraise(manifest.evidence, manifest.statement, spki, trust.evidence_roots, lookup, made), None
+    except Rejected as rejected:
+        return None, rejected

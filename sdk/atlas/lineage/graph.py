@@ -14,6 +14,7 @@ from functools import cached_property
 from atlas.artifact import EMPTY_SHA256
 from atlas.codes import Code
 from atlas.errors import Rejected
+from atlas.evidence.appraise import Appraisal
 from atlas.lineage.facts import Facts, Source, StoredManifest
 from atlas.statement import NEVER_WRITTEN, Input, Publisher, Step, Unmeasured
 from atlas.verdict import Finding, Severity
@@ -145,6 +146,23 @@ class Lineage:
     def published(self) -> tuple[Node, ...]:
         """Nodes that a publisher vouches for."""
         return tuple(n for n in self.nodes if isinstance(n.facts.manifest.statement.maker, Publisher))
+
+    @cached_property
+    def attested(self) -> tuple[tuple[Node, Appraisal], ...]:
+        """Nodes whose evidence holds, with what it proves."""
+        return tuple((node, node.facts.evidence) for node in self.nodes if node.facts.evidence)
+
+    @cached_property
+    def rejected_evidence(self) -> tuple[Node, ...]:
+        """Nodes whose evidence does not hold."""
+        return tuple(node for node in self.nodes if node.facts.evidence_rejection)
+
+    @cached_property
+    def unattested(self) -> tuple[Node, ...]:
+        """Nodes that steps made without any evidence."""
+        return tuple(
+            node for node, _ in self.made_by_steps if not (node.facts.evidence or node.facts.evidence_rejection)
+        )
 
     @cached_property
     def unlogged(self) -> tuple[Node, ...]:

@@ -16,7 +16,7 @@ from atlas.artifact import EMPTY_SHA256
 from atlas.codes import Code
 from atlas.lineage.graph import Edge, Lineage, Node, maker_name
 from atlas.statement import Publisher, Unmeasured
-from atlas.verdict import Finding, Severity, Verdict
+from atlas.verdict import Finding, Outcome, Severity, Verdict
 
 DIGEST_DIGITS = 12
 """How much of a digest is shown to people."""
@@ -224,10 +224,13 @@ def marks(findings: Iterable[Finding]) -> list[tuple[bool, str]]:
     return sorted({(each.severity is Severity.ERROR, each.code.value) for each in findings}, key=_refusing_first)
 
 
+MARKS = {Outcome.HOLDS: "✓", Outcome.NEEDS_REVIEW: "!", Outcome.DOES_NOT_HOLD: "✗"}
+
+
 def headline(lineage: Lineage, verdict: Verdict) -> str:
     """The verdict in a few words, without a mark."""
     name = visible(verdict.name or lineage.nodes[0].name)
-    return f"{name} {'holds' if verdict.holds else 'does not hold'}"
+    return f"{name} {verdict.outcome}"
 
 
 def to_json(lineage: Lineage, verdict: Verdict) -> dict[str, Any]:
@@ -273,7 +276,7 @@ def to_json(lineage: Lineage, verdict: Verdict) -> dict[str, Any]:
 def to_text(lineage: Lineage, verdict: Verdict) -> str:
     """A tree from the artifact back to its origins; what was shown once is not shown again."""
     picture = draw(lineage, verdict)
-    lines = [f"{'✓' if verdict.holds else '✗'} {headline(lineage, verdict)}  {verdict.subject}", ""]
+    lines = [f"{MARKS[verdict.outcome]} {headline(lineage, verdict)}  {verdict.subject}", ""]
     lines += _Tree(picture).lines()
     if verdict.findings:
         lines.append("")

@@ -13,8 +13,8 @@ from html import escape
 from itertools import pairwise
 
 from atlas.lineage.graph import Lineage
-from atlas.lineage.render import Arrow, Box, draw, headline, marks, shorten_path, visible
-from atlas.verdict import Finding, Severity, Verdict
+from atlas.lineage.render import MARKS, Arrow, Box, draw, headline, marks, shorten_path, visible
+from atlas.verdict import Finding, Outcome, Severity, Verdict
 
 _INK, _QUIET, _LINE, _PAPER = "#1f2328", "#57606a", "#8c959f", "#ffffff"
 _RED, _AMBER, _GREEN = "#cf222e", "#9a6700", "#1a7f37"
@@ -272,12 +272,12 @@ def _measure(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def _heading(title: str, lineage: Lineage, verdict: Verdict, width: float) -> list[str]:
-    colour = _GREEN if verdict.holds else _RED
+    colour = {Outcome.HOLDS: _GREEN, Outcome.NEEDS_REVIEW: _AMBER, Outcome.DOES_NOT_HOLD: _RED}[verdict.outcome]
     steps, made = lineage.steps, len(lineage.nodes)
     counted = f"{steps} step{'s' * (steps != 1)}, {made} manifest{'s' * (made != 1)}"
     below = f"{verdict.subject[:26]}… · {counted} · judged as of {verdict.at}"
     return [
-        _mark(_MARGIN + 11, 37, 11, "✓" if verdict.holds else "✗", colour),
+        _mark(_MARGIN + 11, 37, 11, MARKS[verdict.outcome], colour),
         _text(_MARGIN + 32, 44, title, 20, width - 2 * _MARGIN - 32, bold=True),
         _text(_MARGIN + 32, 66, below, 12, width - 2 * _MARGIN - 32, colour=_QUIET),
     ]

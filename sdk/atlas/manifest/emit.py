@@ -11,6 +11,7 @@ import c2pa
 
 from atlas.artifact import EMPTY_SHA256
 from atlas.errors import Rejected, SigningError
+from atlas.evidence.attest import Attest
 from atlas.keys import Credential, Issuer, issue
 from atlas.manifest import profile
 from atlas.manifest.parse import Manifest, parse_manifest
@@ -38,15 +39,24 @@ class Sidecar:
         return f"{self.output.name}{place}.c2pa"
 
 
-def sign_statement(statement: Statement, issuer: Issuer, now: dt.datetime, *, evidence: str = "") -> list[Sidecar]:
+def sign_statement(
+    statement: Statement, issuer: Issuer, now: dt.datetime, *, attest: Attest | None = None
+) -> list[Sidecar]:
     """Sign one manifest for each output, or one for the statement itself, with one key that is then forgotten.
 
     Empty outputs get none: C2PA binds signatures to bytes, and there are none.
+
+    Args:
+        statement: what is asserted.
+        issuer: who certifies the key.
+        now: the time of signing.
+        attest: asks for evidence of the key and the statement; one for all manifests, which share both.
 
     Raises:
         SigningError, StepError, ClockError, StateError: if a manifest cannot be made.
     """
     credential = issue(issuer, statement.maker, now)
+    evidence = attest(credential.spki, dump_statement(statement)) if attest else ""
     outputs: list[Output | None] = [each for each in statement.outputs if each.sha256 != EMPTY_SHA256]
     return [sign_manifest(statement, each, credential, evidence=evidence) for each in outputs or [None]]
 

@@ -1,6 +1,9 @@
-"""The policy: what is required of a lineage. `schema` is the file's form, `evaluate` judges."""
+"""The policy: what is required of a lineage.
+
+`schema` and `evidence` are the file's form; `evaluate` judges by it, and `attested` judges evidence.
+"""
 
 from atlas.policy.evaluate import evaluate, relied_on
-from atlas.policy.schema import Policy, default_policy, load_policy
+from atlas.policy.schema import Policy, default_policy, load_policy, with_references
 
-__all__ = ["Policy", "default_policy", "evaluate", "load_policy", "relied_on"]
+__all__ = ["Policy", "default_policy", "evaluate", "load_policy", "relied_on", "with_references"]

@@ -6,19 +6,26 @@ where that answer is bad, so that judging a lineage again costs far less than bu
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives import hashes
 
 from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.lineage import Lineage, Node
-from atlas.policy.schema import Metric, Need, Policy, Rules
+from atlas.policy.attested import Today, judge_evidence
+from atlas.policy.fields import Need
+from atlas.policy.schema import Metric, Policy, Rules
 from atlas.statement import Output, Statement, Step
 from atlas.verdict import Finding
 
 
 def evaluate(
-    lineage: Lineage, policy: Policy, at: dt.datetime, evaluations: Sequence[Lineage] = ()
+    lineage: Lineage,
+    policy: Policy,
+    at: dt.datetime,
+    evaluations: Sequence[Lineage] = (),
+    today: Today = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
     """Judge a lineage.
 
@@ -27,12 +34,13 @@ def evaluate(
         policy: what is required.
         at: the time of verification, with a time zone.
         evaluations: lineages whose first node is a step that took the artifact as an input.
+        today: what is said at that time of platforms whose evidence was judged by other collateral.
 
     Returns:
         All findings, the lineage's own included, sorted.
     """
     rules, at = policy.spec, at.astimezone(dt.UTC)
-    findings = set(_judge(lineage, rules, at))
+    findings = set(_judge(lineage, rules, at, today))
     findings.update(_too_old(lineage, rules, at))
     findings.update(_missing_steps(lineage, rules, evaluations))
     for metric in rules.metrics:
@@ -40,7 +48,7 @@ def evaluate(
         findings.update(_metric(lineage, metric, measured))
     known = {(each.code, each.expected, each.found) for each in findings}
     for each in relied_on(policy, lineage, evaluations):
-        further = _judge(each, rules, at)
+        further = _judge(each, rules, at, today)
         findings.update(one for one in further if (one.code, one.expected, one.found) not in known)
     return tuple(sorted(findings))
 
@@ -52,7 +60,7 @@ def relied_on(policy: Policy, lineage: Lineage, evaluations: Sequence[Lineage]) 
     return [each for each in evaluations if _component(each) in asked]
 
 
-def _judge(lineage: Lineage, rules: Rules, at: dt.datetime) -> Iterator[Finding]:
+def _judge(lineage: Lineage, rules: Rules, at: dt.datetime, today: Today) -> Iterator[Finding]:
     """What is asked of every manifest of a lineage."""
     yield from lineage.findings
     yield from _times(lineage, at)
@@ -65,6 +73,7 @@ def _judge(lineage: Lineage, rules: Rules, at: dt.datetime) -> Iterator[Finding]
             code = Code.INPUT_UNMEASURED if each.direction == "input" else Code.OUTPUT_UNMEASURED
             yield _finding(code, (*node.step_path, each.name), "a digest", f"{each.uri or 'no place'}: {each.reason}")
     yield from _steps(lineage, rules)
+    yield from judge_evidence(lineage, rules.evidence, today, at)
     yield from _origins(lineage, rules)
     denied = lineage.digests.intersection(rules.denied)
     if denied:
@@ -105,7 +114,7 @@ def _steps(lineage: Lineage, rules: Rules) -> Iterator[Finding]:
         (images is None or image in images) and (component not in code or sha256 in code[component])
         for component, image, sha256 in lineage.ran
     )
-    if allowed_all and rules.evidence is Need.OPTIONAL:
+    if allowed_all:
         return
     for node, step in lineage.made_by_steps:
         if images is not None and step.image not in images:
@@ -114,10 +123,6 @@ def _steps(lineage: Lineage, rules: Rules) -> Iterator[Finding]:
         if allowed is not None and step.code_sha256 not in allowed:
             expected = " or ".join(f"sha256:{each}" for each in allowed)
             yield _finding(Code.CODE_NOT_ALLOWED, node.step_path, expected, f"sha256:{step.code_sha256}")
-        if rules.evidence is Need.REQUIRED:
-            provider = node.facts.manifest.statement.evidence
-            found = "none" if provider == "none" else f"evidence of {provider}, which this Atlas cannot verify"
-            yield _finding(Code.EVIDENCE_REQUIRED, node.step_path, "evidence of a confidential pod", found)
 
 
 def _origins(lineage: Lineage, rules: Rules) -> Iterator[Finding]:

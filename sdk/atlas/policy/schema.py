@@ -1,49 +1,16 @@
 """The form of a policy file (`kind: LineagePolicy`), version v1alpha1. An unknown field is an error with its line."""
 
-import datetime as dt
 import hashlib
-import re
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import rfc8785
-from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from atlas.document import Strict, parse_document, read_document
-
-_DURATION = re.compile(r"(\d{1,6})(d|h|m)")
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
-
-
-def _hex(value: str) -> str:
-    digest = value.removeprefix("sha256:")
-    if not value.startswith("sha256:") or not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise ValueError("a digest is written sha256: and 64 lower-case hex digits")
-    return digest
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, dt.timedelta):
-        return value
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        raise ValueError("a duration is written as a number and d, h or m: 90d, 12h, 30m")
-    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-Sha256 = Annotated[str, AfterValidator(_hex)]
-"""Written `sha256:<hex>`; held as hex."""
-Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
-"""Written `90d`, `12h` or `30m`."""
-
-
-class Need(StrEnum):
-    """Whether something must be there."""
-
-    REQUIRED = "required"
-    OPTIONAL = "optional"
+from atlas.policy.evidence import EvidenceRules, ReferenceValues
+from atlas.policy.fields import Duration, Need, Sha256
 
 
 class Steps(Strict):
@@ -94,8 +61,7 @@ class Rules(Strict):
 
     steps: Steps = Steps()
     origins: Origins = Origins()
-    evidence: Need = Need.OPTIONAL
-    """Whether each step must prove that it ran in a confidential pod."""
+    evidence: EvidenceRules = EvidenceRules()
     log: Need = Need.REQUIRED
     """Whether each manifest must be in a transparency log of the trust root."""
     max_age: Duration | None = Field(default=None, alias="maxAge")
@@ -126,6 +92,22 @@ class Policy(Strict):
         """SHA-256 (hex) of the policy's canonical JSON, with every default written out."""
         document: Any = self.model_dump(mode="json", by_alias=True)
         return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
+
+
+def signed_only() -> Policy:
+    """What must hold of a policy's own inputs, such as reference values: published, under the trust root."""
+    rules = {"origins": {"steps": []}, "log": "optional"}
+    return Policy.model_validate(
+        {"apiVersion": "atlas.dev/v1alpha1", "kind": "LineagePolicy", "metadata": {"name": "signed"}, "spec": rules}
+    )
+
+
+def with_references(policy: Policy, references: ReferenceValues) -> Policy:
+    """The policy with these reference values besides its own; it has a digest of its own."""
+    evidence = policy.spec.evidence
+    values = (*evidence.reference, *references.spec.values)
+    rules = policy.spec.model_copy(update={"evidence": evidence.model_copy(update={"reference": values})})
+    return Policy(apiVersion=policy.api_version, kind=policy.kind, metadata=policy.metadata, spec=rules)
 
 
 def load_policy(path: Path) -> Policy:

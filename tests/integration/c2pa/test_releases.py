@@ -111,7 +111,9 @@ def fresh() -> tuple[str, dict[str, tuple[bytes, bytes]]]:
     }
     made = {}
     for name, (stated, asset) in of_one.items():
-        (sidecar,) = sign_statement(stated, issuer, now(), evidence='{"provider":"none"}' if name == "file" else "")
+        (sidecar,) = sign_statement(
+            stated, issuer, now(), attest=(lambda *_: '{"provider":"none"}') if name == "file" else None
+        )
         made[name] = (sidecar.raw, asset)
     return issuer.certificate.public_bytes(Encoding.PEM).decode("ascii"), made
 

@@ -172,7 +172,7 @@ def evidence_left_out(world: World) -> Outcome:
     return world.verify(policy=world.policy(evidence="required"))
 
 
-@attack(Part.POLICY, Code.EVIDENCE_REQUIRED, answers="evidence replaced by a mock")
+@attack(Part.POLICY, Code.EVIDENCE_PROVIDER_MISMATCH, answers="evidence replaced by a mock")
 def evidence_is_a_mock(world: World) -> Outcome:
     """Embeds a mock in the place of a quote, and calls it evidence."""
 

@@ -29,6 +29,7 @@ class Part(StrEnum):
     LOG = "log receipt"
     LINEAGE = "lineage"
     POLICY = "policy"
+    EVIDENCE = "evidence"
     RUNTIME = "runtime"
 
 

@@ -1,5 +1,6 @@
 """The generated pages are what the code says; the page on policies is true of the model."""
 
+import datetime as dt
 import importlib.util
 import json
 import re
@@ -20,6 +21,7 @@ from atlas.policy.schema import Policy, parse_policy
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 POLICY = (DOCS / "policy.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", POLICY, re.DOTALL)
+NESTED = ("steps", "origins", "evidence")
 SECTIONS = re.findall(r"^## (.+)$", POLICY, re.MULTILINE)
 
 
@@ -73,9 +75,17 @@ def fields(model: type[pydantic.BaseModel], prefix: str = "") -> Iterator[tuple[
             yield from fields(inner, f"{path}[]." if field.annotation is not inner else f"{path}.")
 
 
+def _rule(path: str) -> str:
+    """The rule that a field belongs to: a field of the rules, or of one of their nested groups."""
+    parts = path.removeprefix("spec.").replace("[]", "").split(".")
+    return ".".join(parts[: 2 if parts[0] in NESTED else 1])
+
+
 def written(default: Any) -> str:
     if default is PydanticUndefined:
         return "—"
+    if isinstance(default, dt.timedelta):
+        return f"`{default.days}d`"
     return "absent: any" if default is None else f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
@@ -90,8 +100,8 @@ class TestPolicy:
 
     def test_the_second_example_uses_every_rule(self) -> None:
         rules = yaml.safe_load(BLOCKS[1])["spec"]
-        used = {f"{name}.{key}" for name in ("steps", "origins") for key in rules[name]}
-        used |= rules.keys() - {"steps", "origins"}
+        used = {f"{name}.{key}" for name in NESTED for key in rules[name]}
+        used |= rules.keys() - set(NESTED)
         assert used == set(SECTIONS)
 
     def test_every_field_is_documented_with_its_default(self) -> None:
@@ -100,7 +110,7 @@ class TestPolicy:
         assert len(rows) == len(dict(rows))
 
     def test_every_rule_has_a_section_with_an_example(self) -> None:
-        rules = {re.sub(r"^spec\.|\[\].*", "", path) for path, _ in fields(Policy) if path.startswith("spec.")}
+        rules = {_rule(path) for path, _ in fields(Policy) if path.startswith("spec.")}
         assert set(SECTIONS) == rules
         for section in re.split(r"^## ", POLICY, flags=re.MULTILINE)[1:]:
             name, rest = section.split("\n", 1)

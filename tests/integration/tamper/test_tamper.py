@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from atlas.codes import Code
+from atlas.publish import TYPES
 from atlas.statement import Statement, Step
 from integration.tamper import registry
 from integration.tamper.registry import Attack
-from integration.tamper.world import World
+from integration.tamper.world import TD, World, said, simulator, today
 from support import forge
 
 ATTACKS = registry.load()
+DAY = dt.timedelta(days=1)
 
 
 @pytest.mark.parametrize("each", ATTACKS, ids=lambda each: each.id)
@@ -75,6 +77,32 @@ class TestControl:
         world.deposit(*world.sign(again, world.home.issuer()))
         outcome = world.verify()
         assert (outcome.exit, outcome.warnings) == (0, frozenset({Code.PRODUCER_AMBIGUOUS.value})), outcome.text
+
+    def test_attested_model_holds_under_every_rule(self, world: World) -> None:
+        outcome = world.verify(world.attested_pipeline("run-2")["model"], policy=world.evidence_policy())
+        assert (outcome.exit, outcome.codes, outcome.warnings) == (0, frozenset(), frozenset()), outcome.text
+
+    @pytest.mark.parametrize("version", [4, 5])
+    def test_quote_by_itself_holds_under_every_rule(self, world: World, version: int) -> None:
+        outcome = world.verify_quote(simulator().quote(bytes(64), TD, version))
+        assert (outcome.exit, outcome.codes) == (0, frozenset()), outcome.text
+
+    def test_signed_reference_values_hold(self, world: World) -> None:
+        made = world.attested_pipeline("run-2")["model"]
+        rules = world.evidence_policy(reference=[{"name": "other", "mrtd": ["ab" * 48]}])
+        signed = world.publish(world.reference_values(), schema=TYPES["reference"])
+        assert world.verify(made, policy=rules).exit == 1
+        assert world.verify(made, policy=rules, reference=signed.path).exit == 0
+
+    def test_new_collateral_that_says_the_same_holds(self, world: World) -> None:
+        made = world.attested_pipeline("run-2")["model"]
+        world.keep(simulator().collateral(today() + 20 * DAY, evaluation=19))
+        outcome = world.verify(made, policy=world.evidence_policy(), at=today() + 40 * DAY)
+        assert (outcome.exit, outcome.codes) == (0, frozenset()), outcome.text
+
+    def test_newer_collateral_replaces_older(self, world: World) -> None:
+        """What `rolled_back_collateral` asks is answered with yes where nothing was rolled back."""
+        assert world.check_collateral(said(), said(evaluation=17)).exit == 0
 
 
 class TestRegistry:

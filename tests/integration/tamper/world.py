@@ -6,6 +6,7 @@
 It is made once with the real code and put back, byte for byte and at the same place, before each attack.
 """
 
+import base64
 import contextlib
 import datetime as dt
 import hashlib
@@ -15,19 +16,33 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives import hashes
 
 from atlas.artifact import Kind, Measurement, measure, measure_properties
 from atlas.cli import run
 from atlas.errors import AtlasError, Rejected
-from atlas.gather import open_log
+from atlas.evidence.attest import Attest, attestor
+from atlas.evidence.binding import Context
+from atlas.evidence.nvidia.verify import gpu_nonce
+from atlas.evidence.providers import Attestation, GpuAttestation
+from atlas.evidence.simulator.gpu import UnsafeSimulatedGpu
+from atlas.evidence.simulator.platform import USER_DATA, UnsafeSimulatedPlatform
+from atlas.evidence.simulator.td import UnsafeSimulatedTd, agent_event
+from atlas.evidence.tdx.check import check_collateral
+from atlas.evidence.tdx.collateral import Collateral
+from atlas.evidence.tdx.quote import parse_quote
+from atlas.gather import open_archive, open_log
 from atlas.home import Home, create_home
 from atlas.keys import Credential, Issuer, issue, new_authority
 from atlas.log import Entry, Receipt, parse_receipt
 from atlas.manifest import Sidecar, sign_statement
+from atlas.policy.attested import registers
 from atlas.statement import Input, Link, Output, Publisher, Statement, Step, output_of
-from atlas.trust import Authority, PinnedLog, Role, TrustRoot
+from atlas.trust import Authority, EvidenceRoot, PinnedLog, Role, Tee, TrustRoot, intel_root
 from atlas.trust_file import load_trust_root
 from support import forge
 
@@ -39,6 +54,14 @@ Signing = Callable[[Statement, Issuer], list[Sidecar]]
 PUBLISHER = Publisher("acme")
 IMAGES = {name: f"registry.example/{name}@sha256:{'ab' * 32}" for name in ("ingest", "preprocess", "train", "evaluate")}
 CODE = {name: hashlib.sha256(f"python {name}.py".encode()).hexdigest() for name in IMAGES}
+MEASURED = {
+    "domain": "github.com/confidential-containers",
+    "operation": "PullImage",
+    "content": "registry.example/steps",
+}
+"""What the agent of an honest pod measured."""
+TD = UnsafeSimulatedTd().extended(agent_event(**MEASURED))
+"""The trust domain of an honest pod."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,7 @@ class Outcome:
 
     exit: int
     codes: frozenset[str]
-    """Of the findings that refuse, or of the one error."""
+    """Of the findings that refuse, or leave it to a person, or of the one error."""
     warnings: frozenset[str] = frozenset()
     text: str = ""
     """All that was printed, for the message of a failing test."""
@@ -86,6 +109,57 @@ class Made:
         return replace(base, **changes)
 
 
+@cache
+def today() -> dt.datetime:
+    """The day of the simulated machines, the same for all attacks."""
+    return forge.now()
+
+
+@cache
+def simulator() -> UnsafeSimulatedPlatform:
+    """The machine that the pods run on, with all keys of its manufacturer."""
+    return UnsafeSimulatedPlatform.new(today())
+
+
+@cache
+def simulated_gpu() -> UnsafeSimulatedGpu:
+    """The GPU of all pods."""
+    return UnsafeSimulatedGpu()
+
+
+def said(**tcb: Any) -> Collateral:
+    """What the simulated manufacturer says today of its machines; that all is well unless told otherwise."""
+    return simulator().collateral(today(), **tcb)
+
+
+@dataclass
+class Pod:
+    """A pod that presents as its evidence what an honest one would, on a simulated machine, or what it is told to."""
+
+    name: str = "simulated"
+    """The provider that it says it is."""
+    td: UnsafeSimulatedTd = TD
+    machine: UnsafeSimulatedPlatform | None = None
+    """Another one than `simulator`."""
+    version: int = 4
+    mark: bytes = USER_DATA
+    gpu: UnsafeSimulatedGpu | None = None
+    """Another one than `simulated_gpu`."""
+    gpu_binding: bytes = b""
+    """What the GPU's report is bound to, if it is not to be the step."""
+    change: Callable[[Attestation], Attestation] = lambda honest: honest
+
+    def attest(self, report_data: bytes) -> Attestation:
+        """Quote, event log and a GPU's report."""
+        quote = (self.machine or simulator()).quote(report_data, self.td, self.version, user_data=self.mark)
+        gpu, binding = self.gpu or simulated_gpu(), self.gpu_binding or base64.urlsafe_b64decode(report_data)
+        report = GpuAttestation(gpu.report(gpu_nonce(binding)), gpu.chain_pem.decode("ascii"))
+        return self.change(Attestation(quote, self.td.event_log, (report,)))
+
+
+HONEST = Pod()
+
+
 class World:
     """The world as it stands; every method leaves real bytes behind."""
 
@@ -110,16 +184,29 @@ class World:
             replace(own.authorities[0], roles=frozenset({Role.STEP})),
             Authority("acme", world.publisher.certificate, frozenset({Role.PUBLISHER})),
         )
-        world.write_trust(world.home.trust_path, TrustRoot(authorities, own.logs))
+        roots = (
+            intel_root(),
+            EvidenceRoot("simulated", Tee.TDX, simulator().root, simulated=True),
+            EvidenceRoot("simulated-gpu", Tee.GPU, simulated_gpu().root, simulated=True),
+        )
+        world.write_trust(world.home.trust_path, TrustRoot(authorities, own.logs, roots))
+        world.keep(said())
         rows = world.file("rows.csv", b"".join(b"%d,%d\n" % (i, i % 7) for i in range(500)))
         world.publish(rows)
         world.made.update(world.pipeline("run-1"))
         world.gather()
         return world
 
-    def publish(self, path: Path, *, publisher: Publisher = PUBLISHER, issuer: Issuer | None = None) -> Made:
+    def publish(
+        self,
+        path: Path,
+        *,
+        publisher: Publisher = PUBLISHER,
+        issuer: Issuer | None = None,
+        schema: str = "system.Dataset",
+    ) -> Made:
         """Sign a data set as its publisher, with the sidecar beside it, an hour before the first run."""
-        output = output_of(measure(path), path.name, uri=str(path), schema="system.Dataset")
+        output = output_of(measure(path), path.name, uri=str(path), schema=schema)
         stated = Statement(publisher, (output,), self.began - dt.timedelta(hours=1), self.began)
         [sidecar] = self.sign(stated, issuer or self.publisher)
         path.with_name(sidecar.name).write_bytes(sidecar.raw)
@@ -173,6 +260,13 @@ class World:
         step("train", 2, ["data"], {"model": (model, "system.Model")})
         step("evaluate", 3, ["model", "test"], {"metrics": (self.root / name / "metrics", "system.Metrics")})
         return made
+
+    def attested_pipeline(
+        self, name: str, *, deposit: bool = True, signing: Mapping[str, Signing] | None = None
+    ) -> dict[str, Made]:
+        """Run the four steps, each in an honest pod of its own, save those that sign otherwise."""
+        signers = {**dict.fromkeys(IMAGES, self.attested()), **(signing or {})}
+        return self.pipeline(name, deposit=deposit, signing=signers)
 
     def statement(
         self, name: str, component: str, hour: int, inputs: Sequence[Made], outputs: Mapping[str, tuple[Path, str]]
@@ -235,19 +329,61 @@ class World:
 
     @property
     def full_policy(self) -> Path:
-        """A policy that uses every rule, and that the untouched world satisfies."""
-        return self.policy(
-            steps={
+        """A policy that uses every rule but those on evidence, and that the untouched world satisfies."""
+        return self.policy(**self._rules)
+
+    def evidence_policy(self, **changes: Any) -> Path:
+        """A policy that uses every rule, and that an attested pipeline satisfies; some rules on evidence changed."""
+        evidence = {
+            "required": True,
+            "roots": ["simulated", "simulated-gpu"],
+            "allowSimulated": True,
+            "tcb": {
+                "statuses": ["UpToDate"],
+                "qeStatuses": ["UpToDate"],
+                "advisories": ["INTEL-SA-00002"],
+                "deniedAdvisories": ["INTEL-SA-00001"],
+                "minEvaluation": 18,
+                "minDate": f"{today() - dt.timedelta(days=30):%FT%TZ}",
+                "grace": "7d",
+            },
+            "platform": {"ppids": [simulator().machine.ppid.hex()], "features": []},
+            "td": {"pks": False, "perfmon": False, "xfam": [TD.xfam.hex()]},
+            "reference": [_reference(TD)],
+            "eventLog": {"required": True, "events": [MEASURED]},
+            "gpu": "required",
+            "recheck": "required",
+        }
+        return self.policy(**self._rules, evidence={**evidence, **changes})
+
+    def reference_values(self, td: UnsafeSimulatedTd = TD) -> Path:
+        """Write a file of reference values, all registers of one trust domain."""
+        document = {
+            "apiVersion": "atlas.dev/v1alpha1",
+            "kind": "ReferenceValues",
+            "metadata": {"name": "pods"},
+            "spec": {"values": [_reference(td)]},
+        }
+        return self.file("reference.yaml", json.dumps(document).encode())
+
+    @property
+    def _rules(self) -> dict[str, Any]:
+        return {
+            "steps": {
                 "required": list(IMAGES),
                 "images": sorted(IMAGES.values()),
                 "code": {component: [f"sha256:{digest}"] for component, digest in CODE.items()},
             },
-            origins={"publishers": [f"sha256:{self.trust.authorities[1].sha256}"], "steps": [], "pinned": False},
-            log="required",
-            maxAge="90d",
-            metrics=[{"step": "evaluate", "artifact": "metrics", "name": "accuracy", "min": 0.9}],
-            denied=[f"sha256:{'00' * 32}"],
-        )
+            "origins": {
+                "publishers": [f"sha256:{self.publisher.certificate.fingerprint(hashes.SHA256()).hex()}"],
+                "steps": [],
+                "pinned": False,
+            },
+            "log": "required",
+            "maxAge": "90d",
+            "metrics": [{"step": "evaluate", "artifact": "metrics", "name": "accuracy", "min": 0.9}],
+            "denied": [f"sha256:{'00' * 32}"],
+        }
 
     def receipt(self, made: Made) -> Receipt:
         """The receipt that the archive holds."""
@@ -259,6 +395,24 @@ class World:
     def sign(self, stated: Statement, issuer: Issuer) -> list[Sidecar]:
         """Sign as the runtime does."""
         return sign_statement(stated, issuer, forge.now())
+
+    def attested(self, pod: Pod = HONEST, between: Callable[[Attest], Attest] = lambda honest: honest) -> Signing:
+        """Signs as the runtime in a pod does, with somebody between the two who may ask and answer otherwise."""
+
+        def signing(stated: Statement, issuer: Issuer) -> list[Sidecar]:
+            assert isinstance(stated.maker, Step)
+            attest = between(attestor(pod, Context.of(stated.maker)))
+            return sign_statement(replace(stated, evidence=pod.name), issuer, forge.now(), attest=attest)
+
+        return signing
+
+    def keep(self, *collateral: Collateral, alone: bool = False) -> None:
+        """Put collateral into the archive, besides what is there or in its place."""
+        with open_archive(self.home) as archive:
+            if alone:
+                self.archive("DELETE FROM collateral")
+            for each in collateral:
+                archive.add_collateral(each)
 
     def credential(self, maker: Step | Publisher, issuer: Issuer | None = None) -> Credential:
         """A signing key with an honest certificate."""
@@ -309,6 +463,7 @@ class World:
         *,
         policy: Path | None = None,
         trust: Path | None = None,
+        reference: Path | None = None,
         at: dt.datetime | None = None,
         remeasure: bool = False,
     ) -> Outcome:
@@ -317,9 +472,37 @@ class World:
         name = str(subject.path) if isinstance(subject, Made) else str(subject)
         options = ["--policy", str(policy or self.full_policy)]
         options += ["--trust", str(trust)] if trust else []
+        options += ["--reference", str(reference)] if reference else []
         options += ["--at", at.isoformat()] if at else []
         options += ["--remeasure"] if remeasure else []
         return self.cli("verify", name, *options)
+
+    def verify_quote(
+        self,
+        quote: bytes | None = None,
+        collateral: Collateral | None = None,
+        *,
+        td: UnsafeSimulatedTd = TD,
+        log: bytes | None = None,
+        policy: Path | None = None,
+        at: dt.datetime | None = None,
+    ) -> Outcome:
+        """`atlas evidence verify --json` of a quote by itself, an honest one unless told, under every rule for one."""
+        raw = simulator().quote(bytes(64), td) if quote is None else quote
+        files = {
+            "--collateral": self.file("collateral.json", (collateral or said()).raw),
+            "--event-log": self.file("ccel.bin", td.event_log if log is None else log),
+            "--policy": policy or self.evidence_policy(gpu="optional"),
+            "--trust": self.home.trust_path,
+        }
+        options = [str(each) for pair in files.items() for each in pair]
+        options += ["--at", at.isoformat()] if at else []
+        return self.command("evidence", "verify", str(self.file("quote.bin", raw)), *options)
+
+    def check_collateral(self, offered: Collateral, *known: Collateral) -> Outcome:
+        """What `atlas evidence import` asks, which takes collateral of Intel only, under the simulator's root."""
+        root = simulator().root
+        return asked(lambda: check_collateral(offered, *offered.platform, root=root, now=today(), known=known))
 
     def verify_beside(self, raw: bytes, content: bytes = forge.ASSET, *, policy: Path | None = None) -> Outcome:
         """`atlas verify` of a file that came with its sidecar and that no archive knows."""
@@ -340,19 +523,29 @@ class World:
         return replace(honest, **changes)
 
     def cli(self, *arguments: str) -> Outcome:
+        """Run the real command line in this process, on this home."""
+        return self.command(*arguments, "--home", str(self.home.path))
+
+    @staticmethod
+    def command(*arguments: str) -> Outcome:
         """Run the real command line in this process."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run([*arguments, "--home", str(self.home.path), "--json"])
+            code = run([*arguments, "--json"])
         text = f"{out.getvalue()}{err.getvalue()}"
         if err.getvalue():
             return Outcome(code, frozenset({json.loads(err.getvalue())["error"]}), text=text)
         answer = json.loads(out.getvalue())
         findings = answer.get("findings", []) if isinstance(answer, dict) else []
-        refused = {each["code"] for each in findings if each["severity"] == "error"}
+        refused = {each["code"] for each in findings if each["severity"] != "warning"}
         refused |= {each["code"] for each in answer.get("refused", [])}
         warnings = {each["code"] for each in findings if each["severity"] == "warning"}
         return Outcome(code, frozenset(refused), frozenset(warnings), text)
+
+
+def _reference(td: UnsafeSimulatedTd) -> dict[str, Any]:
+    found = registers(parse_quote(simulator().quote(bytes(64), td)).report)
+    return {"name": "pod", **{register: [value] for register, value in found.items()}}
 
 
 def asked(question: Callable[[], object]) -> Outcome:

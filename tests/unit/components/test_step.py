@@ -229,11 +229,12 @@ def test_other_arguments_are_refused(argv: list[str], capsys: pytest.CaptureFixt
 
 
 def test_evidence_is_never_replaced_by_none(runner: StepRunner) -> None:
-    argv = runner.argv(runner.executor_input(), "echo", "ran", flags=("--evidence", "tdx"))
-    assert_refused(runner, argv, "no evidence provider 'tdx'")
-    assert_refused(runner, runner.argv(runner.executor_input(), "echo", "ran"), "'coco'", ATLAS_EVIDENCE="coco")
-    argv = runner.argv(runner.executor_input(), "true", flags=("--evidence", "none"))
-    assert runner.run(argv, ATLAS_EVIDENCE="coco")[0] == 0
+    argv = runner.argv(runner.executor_input(), "echo", "ran", flags=("--evidence", "sev"))
+    assert_refused(runner, argv, "no evidence provider 'sev'")
+    assert_refused(runner, runner.argv(runner.executor_input(), "echo", "ran"), "'snp'", ATLAS_EVIDENCE="snp")
+    argv = runner.argv(runner.executor_input(), "echo", "ran", flags=("--evidence", "none"))
+    assert_refused(runner, argv, "ATLAS_EVIDENCE says 'coco'", ATLAS_EVIDENCE="coco")
+    assert runner.run(argv)[0] == 0
 
 
 def test_an_output_never_leads_out_of_the_provenance_folder(runner: StepRunner) -> None:

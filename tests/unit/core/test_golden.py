@@ -9,16 +9,22 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from atlas.archive import Stored
 from atlas.artifact import measure, measure_properties
 from atlas.codes import Code
 from atlas.errors import Rejected
+from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.keys import identity_uri
+from atlas.lineage import establish
 from atlas.manifest import verify_manifest
 from atlas.statement import dump_statement
 from atlas.trust import Role, TrustRoot, load_authority
+from atlas.trust_file import load_trust_root
 
 HERE = Path(__file__).parents[2] / "golden"
 VERSIONS = sorted(path for path in HERE.glob("v*") if path.is_dir())
+EVIDENCE_SHA256 = "938c155e7d710bb579dea4eee7d879cbf9e3b64695549af5adfbd3a51dd4b3e3"
+COLLATERAL_SHA256 = "e7fd9ce3aaa7b59edc6cda8dbaff4c1c05f1a471ce3b012ba87d2c4c663c88a9"
 CASES = [pytest.param(path, id=f"{path.parent.name}/{path.stem}") for each in VERSIONS for path in each.glob("*.c2pa")]
 
 
@@ -89,3 +95,21 @@ def test_the_model_links_to_its_data() -> None:
     made = expected(HERE / "v1" / "tree.c2pa")
 
     assert used["link"] == {each: made[each] for each in ("label", "box_sha256", "asset_sha256")}
+
+
+def test_evidence_of_long_ago_holds_as_it_did(tmp_path: Path) -> None:
+    folder = HERE / "evidence-v1"
+    trust_root = load_trust_root(folder / "trust.json")
+    raw = (folder / "model.c2pa").read_bytes()
+    manifest = verify_manifest(raw, trust_root).manifest
+    known = [parse_collateral((folder / "collateral.json").read_bytes())]
+    stored = Stored(manifest.box_sha256, manifest.asset_sha256, raw, None)
+    facts = establish(stored, trust_root, lambda _: known)
+    assert facts.evidence_rejection is None
+    assert facts.evidence is not None
+    assert facts.evidence.nonce == "golden nonce"
+    assert [each.content for each in facts.evidence.events or ()] == ["registry.example/train"]
+    assert facts.evidence.verified.platform.status == "UpToDate"
+    assert facts.evidence.verified.collateral == known[0].sha256
+    assert hashlib.sha256(manifest.evidence.encode()).hexdigest() == EVIDENCE_SHA256
+    assert known[0].sha256 == COLLATERAL_SHA256

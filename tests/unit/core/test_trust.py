@@ -3,12 +3,23 @@ import contextlib
 import json
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from atlas.errors import DocumentError
+from atlas.evidence.simulator.platform import UnsafeSimulatedPlatform
 from atlas.keys import issue
-from atlas.trust import Authority, PinnedLog, Role, TrustRoot, load_authority, load_log
+from atlas.trust import (
+    Authority,
+    PinnedLog,
+    Role,
+    Tee,
+    TrustRoot,
+    intel_root,
+    load_authority,
+    load_evidence_root,
+    load_log,
+)
 from support import forge
 from support.forge import authority, now, step
 
@@ -96,7 +107,8 @@ class TestLog:
 
 class TestTrustRoot:
     def test_document(self) -> None:
-        root = TrustRoot((AUTHORITY,), (PinnedLog("example.com/log", ED25519),))
+        intel = intel_root()
+        root = TrustRoot((AUTHORITY,), (PinnedLog("example.com/log", ED25519),), (intel,))
         document = json.loads(json.dumps(root.to_json()))
 
         assert document == {
@@ -105,6 +117,7 @@ class TestTrustRoot:
             "spec": {
                 "authorities": [{"name": "a", "certificate": AUTHORITY.pem, "roles": ["publisher", "step"]}],
                 "logs": [{"origin": "example.com/log", "publicKey": der64(ED25519)}],
+                "evidenceRoots": [{"name": "intel", "tee": "tdx", "certificate": intel.pem, "simulated": False}],
             },
         }
         spec = document["spec"]
@@ -114,6 +127,10 @@ class TestTrustRoot:
                 for each in spec["authorities"]
             ),
             tuple(load_log(each["origin"], each["publicKey"]) for each in spec["logs"]),
+            tuple(
+                load_evidence_root(each["name"], Tee(each["tee"]), each["certificate"], simulated=each["simulated"])
+                for each in spec["evidenceRoots"]
+            ),
         )
         assert read == root
         assert read.sha256 == root.sha256
@@ -145,3 +162,31 @@ def test_every_flipped_bit_of_an_authority_is_read_or_refused() -> None:
             text = f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(raw).decode()}-----END CERTIFICATE-----\n"
             with contextlib.suppress(DocumentError):
                 assert load_authority("a", text, frozenset({Role.STEP})).name == "a"
+
+
+class TestEvidenceRoots:
+    SIMULATED = UnsafeSimulatedPlatform.new(forge.now()).root.public_bytes(serialization.Encoding.PEM).decode()
+
+    def test_intels_root_is_the_one_that_everybody_knows(self) -> None:
+        fingerprint = intel_root().certificate.fingerprint(hashes.SHA256()).hex()
+        assert fingerprint == "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
+        assert load_evidence_root("intel", Tee.TDX, intel_root().pem, simulated=False) == intel_root()
+
+    def test_a_simulated_root_must_say_so(self) -> None:
+        assert load_evidence_root("simulated", Tee.TDX, self.SIMULATED, simulated=True).simulated
+        for name in ("simulated", "production"):
+            with pytest.raises(DocumentError, match="its certificate says otherwise"):
+                load_evidence_root(name, Tee.TDX, self.SIMULATED, simulated=False)
+        with pytest.raises(DocumentError, match="its certificate says otherwise"):
+            load_evidence_root("intel", Tee.TDX, "", simulated=True)
+
+    def test_nobody_else_is_intel(self) -> None:
+        with pytest.raises(DocumentError, match="not Intel's"):
+            load_evidence_root("intel", Tee.TDX, AUTHORITY.pem, simulated=False)
+
+    @pytest.mark.parametrize(
+        "pem", ["", "nonsense", issue(ISSUER, step(), now()).chain_pem.decode()], ids=["nothing", "nonsense", "leaf"]
+    )
+    def test_what_is_no_root(self, pem: str) -> None:
+        with pytest.raises(DocumentError, match="evidence root 'other'"):
+            load_evidence_root("other", Tee.TDX, pem, simulated=False)

@@ -12,6 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from atlas.archive import Stored
 from atlas.artifact import Kind, measure_properties
 from atlas.codes import Code
+from atlas.evidence.attest import attestor
+from atlas.evidence.binding import Context
+from atlas.evidence.providers import Provider
+from atlas.evidence.tdx.collateral import Collateral
 from atlas.keys import Issuer
 from atlas.lineage import Lineage, build, establish
 from atlas.lineage.facts import StoredManifest
@@ -44,10 +48,15 @@ class Memory:
     stored: list[Stored] = field(default_factory=list)
     manifests: dict[str, Manifest] = field(default_factory=dict)
     revision: int = 0
+    kept: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
 
     def add(self, stored: Stored, manifest: Manifest) -> None:
         self.stored.append(stored)
         self.manifests[stored.box_sha256] = manifest
+        self.revision += 1
+
+    def keep(self, collateral: Collateral) -> None:
+        self.kept.setdefault(collateral.platform, []).append(collateral.raw)
         self.revision += 1
 
     def remove(self, made: "Made") -> None:
@@ -55,7 +64,7 @@ class Memory:
         self.revision += 1
 
     def shuffled(self, order: Sequence[int]) -> "Memory":
-        return Memory([self.stored[i] for i in order], self.manifests, 1)
+        return Memory([self.stored[i] for i in order], self.manifests, 1, self.kept)
 
     def manifest(self, box_sha256: str) -> StoredManifest | None:
         return next((each for each in self.stored if each.box_sha256 == box_sha256), None)
@@ -69,6 +78,9 @@ class Memory:
             for each in self.stored
             if any(one.sha256 == asset_sha256 for one in self.manifests[each.box_sha256].statement.inputs)
         ]
+
+    def collateral(self, fmspc: str, authority: str) -> Sequence[bytes]:
+        return self.kept.get((fmspc, authority), [])
 
     def of_run(self, run: str) -> Mapping[tuple[str, int], Mapping[str, str]]:
         found: dict[tuple[str, int], dict[str, str]] = {}
@@ -165,6 +177,7 @@ class World:
         ended: dt.datetime | None = None,
         unmeasured: tuple[Unmeasured, ...] = (),
         evidence: str = "none",
+        provider: Provider | None = None,
         positions: Sequence[int] = (),
         **step: Any,
     ) -> list[Made]:
@@ -182,9 +195,13 @@ class World:
             ended=ended or begins + dt.timedelta(seconds=50),
             inputs=tuple(inputs),
             unmeasured=unmeasured,
-            evidence=evidence,
+            evidence=provider.name if provider else evidence,
         )
-        made = [Made(each.raw, each.manifest) for each in sign_statement(statement, issuer or self.issuer, NOW)]
+        attest = (
+            attestor(provider, Context.of(statement.maker)) if provider and isinstance(statement.maker, Step) else None
+        )
+        signed = sign_statement(statement, issuer or self.issuer, NOW, attest=attest)
+        made = [Made(each.raw, each.manifest) for each in signed]
         for each in made:
             if log:
                 self.unlogged.append(each)

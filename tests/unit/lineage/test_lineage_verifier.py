@@ -13,6 +13,7 @@ from atlas import verifier as verifier_module
 from atlas.archive import Stored
 from atlas.codes import Code
 from atlas.errors import Rejected
+from atlas.evidence.appraise import Lookup
 from atlas.lineage import Facts, establish
 from atlas.lineage.facts import StoredManifest
 from atlas.trust import Authority, Role, TrustRoot
@@ -29,9 +30,9 @@ def established(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The box digests of all manifests that were really verified, in order."""
     boxes: list[str] = []
 
-    def counting(stored: StoredManifest, trust: TrustRoot) -> Facts:
+    def counting(stored: StoredManifest, trust: TrustRoot, lookup: Lookup) -> Facts:
         boxes.append(stored.box_sha256)
-        return establish(stored, trust)
+        return establish(stored, trust, lookup)
 
     monkeypatch.setattr(verifier_module, "establish", counting)
     return boxes

@@ -158,8 +158,12 @@ def test_evidence(world: World) -> None:
     assert world.verify(model, "{evidence: optional}").findings == ()
     assert only(world.verify(model, "{evidence: required}"), Code.EVIDENCE_REQUIRED).found == "none"
     claimed = world.step("train-2", [data.used()], evidence="tdx")
-    finding = only(world.verify(claimed, "{evidence: required}"), Code.EVIDENCE_REQUIRED)
-    assert finding.found == "evidence of tdx, which this Atlas cannot verify"
+    for rules in ("{evidence: required}", "{evidence: optional}"):  # a lie is no option
+        finding = only(world.verify(claimed, rules), Code.EVIDENCE_PROVIDER_MISMATCH)
+        assert (finding.expected, finding.found) == ("evidence of tdx", "no evidence")
+    failed = world.step("train-3", [data.used()], evidence="failed:tdx")
+    finding = only(world.verify(failed, "{evidence: required}"), Code.EVIDENCE_REQUIRED)
+    assert finding.found == "tdx was asked and gave none"
 
 
 def test_log(world: World) -> None:

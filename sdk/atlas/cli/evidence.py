@@ -1,0 +1,296 @@
+"""`atlas evidence`: quotes, collateral and reference values by themselves, and the simulated platform."""
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from rich.text import Text
+
+from atlas.archive import Archive
+from atlas.cli.terminal import console, home_option, json_option, parse_time, print_findings, print_json
+from atlas.errors import InputError, Rejected
+from atlas.evidence.appraise import REAL, Appraisal, verify_under
+from atlas.evidence.document import parse_evidence
+from atlas.evidence.fetch import INTEL_PCS, INTEL_ROOT_CRL, Service, fetch_collateral
+from atlas.evidence.initdata import parse_annotation, parse_initdata
+from atlas.evidence.tdx.aael import Measured, measured_events
+from atlas.evidence.tdx.check import check_collateral
+from atlas.evidence.tdx.collateral import Collateral, parse_collateral
+from atlas.evidence.tdx.eventlog import EventLog, parse_event_log
+from atlas.evidence.tdx.quote import Quote, parse_quote
+from atlas.evidence.tdx.replay import check_replay
+from atlas.evidence.tdx.verify import platform_of
+from atlas.gather import gather, open_archive, refresh_simulated
+from atlas.home import find_home
+from atlas.manifest import parse_manifest
+from atlas.policy import default_policy, load_policy, with_references
+from atlas.policy.attested import judge_appraisal, registers
+from atlas.policy.evidence import load_references
+from atlas.provider import SIMULATED
+from atlas.simulated import make_simulator
+from atlas.trust import EvidenceRoot, Tee, intel_root
+from atlas.trust_file import load_trust_root
+from atlas.verdict import Finding, Outcome
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_PINNED = ("mrtd", "rtmr1", "rtmr2", "mrconfigid", "mrowner", "mrownerconfig")
+"""Registers that a reference value takes from a quote: not RTMR0, which depends on memory and processors, nor RTMR3,
+which depends on what ran, nor MRSEAM, which changes with each update of the TDX module."""
+
+
+@click.group()
+def evidence() -> None:
+    """Evidence of confidential pods: quotes, collateral, reference values."""
+
+
+@evidence.command()
+@click.argument("quote", type=_FILE)
+@json_option
+def show(quote: Path, as_json: bool) -> None:
+    """Show what a TDX QUOTE says of itself; nothing of it is verified."""
+    read = parse_quote(_read(quote))
+    facts = {"version": read.version, "identity": f"sha256:{read.identity}", **_report(read)}
+    fmspc, authority = platform_of(read)
+    facts |= {"fmspc": fmspc, "authority": authority}
+    if as_json:
+        print_json(facts)
+    else:
+        _print(facts)
+
+
+@evidence.command()
+@click.argument("quote", type=_FILE)
+@click.option("--collateral", required=True, type=_FILE, help="What the manufacturer says of the platform (JSON).")
+@click.option("--at", metavar="TIME", help="Verify as of this time (RFC 3339); by default now.")
+@click.option("--event-log", type=_FILE, help="The event log (CCEL) that must lead to the quote's registers.")
+@click.option("--reference", type=_FILE, help="File of reference values (kind: ReferenceValues).")
+@click.option("--policy", type=_FILE, help="Policy whose rules on evidence apply.")
+@click.option("--trust", type=_FILE, help="Trust root file with evidence roots; by default Intel's root alone.")
+@click.option("--report-data", metavar="HEX", help="The 64 bytes that the quote must carry.")
+@json_option
+def verify(
+    quote: Path,
+    collateral: Path,
+    at: str | None,
+    event_log: Path | None,
+    reference: Path | None,
+    policy: Path | None,
+    trust: Path | None,
+    report_data: str | None,
+    as_json: bool,
+) -> int:
+    """Verify a TDX QUOTE, offline: exit 0 if it holds, 1 if it does not."""
+    rules = load_policy(policy) if policy else default_policy()
+    if reference:
+        rules = with_references(rules, load_references(reference))
+    roots = load_trust_root(trust).evidence_roots if trust else (intel_root(),)
+    appraisal = _appraise(_read(quote), parse_collateral(_read(collateral)), roots, parse_time(at), event_log)
+    if report_data and appraisal.quote.report.report_data.hex() != report_data.lower():
+        raise InputError(f"{quote}: carries other report data: {appraisal.quote.report.report_data.hex()}")
+    findings = tuple(
+        sorted(Finding.of(each, (quote.name,)) for each in judge_appraisal(appraisal, rules.spec.evidence))
+    )
+    outcome = Outcome.of(each.severity for each in findings)
+    facts = _facts(appraisal)
+    if as_json:
+        print_json({"verdict": outcome.value, **facts, "findings": [each.to_json() for each in findings]})
+    else:
+        mark, style = ("✓", "bold green") if outcome is Outcome.HOLDS else ("✗", "bold red")
+        console.print(Text.assemble((f"{mark} {quote.name} {outcome}", style)))
+        _print(facts)
+        print_findings(findings, mends=True)
+    return 0 if outcome is Outcome.HOLDS else 1
+
+
+@evidence.command()
+@click.option("--name", default="confidential-pod", show_default=True, help="What to call the trust domain.")
+@click.option("--quote", "quotes", multiple=True, type=_FILE, help="A quote of a known-good trust domain.")
+@click.option("--initdata", type=_FILE, help="The pod's initdata: TOML, or the annotation's value.")
+@click.option(
+    "--register", "chosen", multiple=True, help=f"Which registers of the quote; by default {', '.join(_PINNED)}."
+)
+def reference(name: str, quotes: tuple[Path, ...], initdata: Path | None, chosen: tuple[str, ...]) -> None:
+    """Write reference values (YAML): from known-good quotes, from the initdata that a pod is started with, or both.
+
+    A quote is taken at its word: have it from a machine that you trust.
+    """
+    if not quotes and not initdata:
+        raise InputError("nothing to take reference values from", mend="give --quote, --initdata or both")
+    values: dict[str, list[str]] = {}
+    for path in quotes:
+        found = registers(parse_quote(_read(path)).report)
+        if unknown := sorted(set(chosen) - found.keys()):
+            raise InputError(f"there is no register {', '.join(unknown)}", mend=f"choose of {', '.join(found)}")
+        for register in chosen or _PINNED:
+            known = values.setdefault(register, [])
+            known += [found[register]] if found[register] not in known else []
+    if initdata:
+        raw = _read(initdata)
+        parsed = parse_initdata(raw) if b"[data]" in raw else parse_annotation(raw.decode("ascii", "replace").strip())
+        expected = parsed.mrconfigid.hex()
+        if values.get("mrconfigid", [expected]) != [expected]:
+            raise InputError(f"{initdata}: the quote was made with other initdata: its MRCONFIGID is not {expected}")
+        values["mrconfigid"] = [expected]
+    document = {
+        "apiVersion": "atlas.dev/v1alpha1",
+        "kind": "ReferenceValues",
+        "metadata": {"name": name},
+        "spec": {"values": [{"name": name, **values}]},
+    }
+    click.echo(yaml.safe_dump(document, sort_keys=False), nl=False)
+
+
+@evidence.command()
+@click.option(
+    "--from", "url", default=INTEL_PCS, show_default=True, envvar="ATLAS_PCCS", help="PCCS, or Intel's PCS API."
+)
+@click.option("--root-crl", "root_crl", help="Where the root's revocation list is; a PCCS serves it itself.")
+@click.option("--ca", "ca_file", type=_FILE, help="Certificates that vouch for the service's own TLS (PEM).")
+@click.option("--quote", "quotes", multiple=True, type=_FILE, help="For the platform of this quote too.")
+@home_option
+@json_option
+def fetch(
+    url: str, root_crl: str | None, ca_file: Path | None, quotes: tuple[Path, ...], home: Path | None, as_json: bool
+) -> None:
+    """Fetch today's collateral for every platform that the archive has evidence of, and keep it."""
+    found, now = find_home(home), dt.datetime.now(dt.UTC)
+    crl = root_crl or (INTEL_ROOT_CRL if url.rstrip("/") == INTEL_PCS else "")
+    service = Service(url, root_crl_url=crl, ca_file=ca_file)
+    gather(found)
+    fetched = []
+    with open_archive(found) as archive:
+        simulated = refresh_simulated(found, archive, now)
+        platforms = {platform_of(parse_quote(_read(each))) for each in quotes} | set(_platforms(archive))
+        for fmspc, authority in sorted(platforms):
+            known = [parse_collateral(raw) for raw in archive.collateral(fmspc, authority)]
+            collateral = fetch_collateral(
+                service, fmspc, authority, known=known, now=now, root=intel_root().certificate
+            )
+            archive.add_collateral(collateral)
+            fetched.append(_collateral_facts(collateral))
+    if as_json:
+        print_json({"fetched": fetched, "simulated": simulated})
+        return
+    for each in fetched:
+        console.print(f"{each['fmspc']} {each['authority']}: evaluation {each['evaluation']}, until {each['expires']}")
+    if simulated:
+        console.print("simulated platform: collateral made")
+    if not fetched and not simulated:
+        console.print("nothing to fetch: the archive has no evidence of a platform that needs collateral")
+
+
+@evidence.command("import")
+@click.argument("collateral", type=_FILE)
+@click.option("--at", metavar="TIME", help="When it was in force (RFC 3339); by default now.")
+@home_option
+@json_option
+def import_(collateral: Path, at: str | None, home: Path | None, as_json: bool) -> None:
+    """Keep COLLATERAL (JSON) of Intel that was fetched elsewhere, for a machine without a network."""
+    read, root = parse_collateral(_read(collateral)), intel_root().certificate
+    with open_archive(find_home(home)) as archive:
+        known = [parse_collateral(raw) for raw in archive.collateral(*read.platform)]
+        check_collateral(read, *read.platform, root=root, now=parse_time(at), known=() if at else known)
+        new = archive.add_collateral(read)
+    facts = _collateral_facts(read)
+    if as_json:
+        print_json({**facts, "new": new})
+        return
+    console.print(
+        f"{facts['fmspc']} {facts['authority']}: {'kept' if new else 'known already'}, until {facts['expires']}"
+    )
+
+
+@evidence.command()
+@home_option
+@json_option
+def simulate(home: Path | None, as_json: bool) -> None:
+    """Give the home a simulated platform. Its evidence proves nothing, and counts only where a policy allows that."""
+    found = find_home(home)
+    made = make_simulator(found, dt.datetime.now(dt.UTC))
+    if as_json:
+        print_json({"home": str(found.path), "root": SIMULATED, "new": made})
+    else:
+        console.print(f"{found.path}: {'made' if made else 'has'} a simulated platform; its evidence proves nothing")
+
+
+def _platforms(archive: Archive) -> Iterator[tuple[str, str]]:
+    """Kinds of real platforms that the archive has evidence of; evidence that cannot be read is for `atlas verify`."""
+    for stored in archive.attested(REAL):
+        with contextlib.suppress(Rejected):
+            yield platform_of(parse_quote(parse_evidence(parse_manifest(stored.sidecar).evidence).attestation.quote))
+
+
+def _appraise(
+    raw: bytes, collateral: Collateral, roots: tuple[EvidenceRoot, ...], at: dt.datetime, event_log: Path | None
+) -> Appraisal:
+    quote = parse_quote(raw)
+    root, verified = verify_under(quote, [each for each in roots if each.tee is Tee.TDX], collateral, at)
+    events = _events(quote, parse_event_log(_read(event_log))) if event_log else None
+    return Appraisal(SIMULATED if root.simulated else "tdx", root, verified, events, (), "", at)
+
+
+def _events(quote: Quote, log: EventLog) -> tuple[Measured, ...]:
+    check_replay(log, quote.report.rtmrs)
+    return measured_events(log)
+
+
+def _facts(appraisal: Appraisal) -> dict[str, Any]:
+    platform = appraisal.verified.platform
+    return {
+        "root": appraisal.root.name,
+        "simulated": appraisal.root.simulated,
+        "status": platform.status,
+        "advisories": list(platform.advisories),
+        "evaluation": platform.evaluation,
+        "level_date": f"{platform.level_date:%F}",
+        "qe_status": platform.qe_status,
+        "fmspc": platform.fmspc,
+        "ppid": platform.ppid,
+        "features": sorted(platform.features),
+        "at": f"{appraisal.at:%FT%TZ}",
+        "collateral": f"sha256:{appraisal.verified.collateral}",
+        "identity": f"sha256:{appraisal.quote.identity}",
+        **_report(appraisal.quote),
+        "events": [vars(each) for each in appraisal.events] if appraisal.events is not None else None,
+    }
+
+
+def _report(quote: Quote) -> dict[str, Any]:
+    report = quote.report
+    return {
+        **registers(report),
+        "td_attributes": report.td_attributes.hex(),
+        "xfam": report.xfam.hex(),
+        "tee_tcb_svn": report.tee_tcb_svn.hex(),
+        "report_data": report.report_data.hex(),
+    }
+
+
+def _collateral_facts(collateral: Collateral) -> dict[str, Any]:
+    fmspc, authority = collateral.platform
+    return {
+        "fmspc": fmspc,
+        "authority": authority,
+        "evaluation": collateral.freshness.evaluation,
+        "issued": f"{collateral.issued:%FT%TZ}",
+        "expires": f"{collateral.expires:%FT%TZ}",
+        "collateral": f"sha256:{collateral.sha256}",
+    }
+
+
+def _print(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        shown = value if isinstance(value, str) else json.dumps(value)
+        console.print(Text.assemble((f"  {name:13} ", "dim"), shown), soft_wrap=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error

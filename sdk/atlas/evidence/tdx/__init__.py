@@ -1,0 +1,1 @@
+"""Intel TDX: the quote (`quote`), what Intel says of the platform (`collateral`), both held together (`verify`)."""

@@ -1,0 +1,222 @@
+"""`atlas evidence` as a user meets it: real quotes offline, reference values, collateral, and the simulator."""
+
+import base64
+import datetime as dt
+import gzip
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from atlas.evidence.simulator.td import UnsafeSimulatedTd
+from integration.cli.cli_support import Here
+from unit.evidence.evidence_support import NOW, platform, real_collateral, simulated_root
+from unit.evidence.test_verify import REAL
+
+
+@pytest.fixture
+def quote(bare: Here) -> Path:
+    return bare.file("quote.bin", platform().quote(b"r" * 64))
+
+
+@pytest.fixture
+def collateral(bare: Here) -> Path:
+    return bare.file("collateral.json", platform().collateral(NOW).raw)
+
+
+@pytest.fixture
+def trust(bare: Here) -> Path:
+    root = simulated_root()
+    spec = {"evidenceRoots": [{"name": root.name, "certificate": root.pem, "simulated": True}]}
+    return bare.file("trust.yaml", json.dumps({"apiVersion": "atlas.dev/v1alpha1", "kind": "TrustRoot", "spec": spec}))
+
+
+def policy(here: Here, **rules: object) -> Path:
+    document = {
+        "apiVersion": "atlas.dev/v1alpha1",
+        "kind": "LineagePolicy",
+        "metadata": {"name": "p"},
+        "spec": {"evidence": {"roots": ["simulated"], "allowSimulated": True, **rules}},
+    }
+    return here.file("policy.yaml", json.dumps(document))
+
+
+@pytest.mark.parametrize(("quote", "collateral", "at", "expected"), REAL, ids=[each[0] for each in REAL])
+def test_real_quotes(bare: Here, real_data: Path, quote: str, collateral: str, at: str, expected: object) -> None:
+    """The table of the data's own page, by the command line."""
+    known = bare.file("collateral.json", real_collateral(real_data, collateral).raw)
+    answer = bare("evidence", "verify", real_data / "tdx" / quote, "--collateral", known, "--at", at, "--json")
+    if isinstance(expected, tuple):
+        status, advisories = expected
+        found = answer.json
+        assert (found["status"], tuple(found["advisories"]), found["root"]) == (status, advisories, "intel")
+        good = status == "UpToDate"
+        assert (found["verdict"], answer.code) == (("holds", 0) if good else ("does not hold", 1))
+        assert [each["code"] for each in found["findings"]] == ([] if good else ["TcbStatusNotAllowed"])
+    else:
+        assert answer.code == 1
+        assert answer.error["error"] == expected
+
+
+def test_a_real_event_log(bare: Here, real_data: Path) -> None:
+    google = real_data / "tdx" / "go-tdx-guest"
+    known = bare.file("collateral.json", real_collateral(real_data, "1025").raw)
+    given = ("evidence", "verify", google / "cos-113-tdx-quote.dat", "--collateral", known, "--at", "2025-10-25")
+    assert bare(*given, "--event-log", google / "ccel_data.dat", "--json").expect(0).json["events"] == []
+    raw = (google / "ccel_data.dat").read_bytes()
+    place = raw.index(b"Spec ID") + 400
+    edited = bare.file("log.bin", raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
+    answer = bare(*given, "--event-log", edited, "--json")
+    assert answer.code == 1
+    assert answer.error["error"] in ("EventLogMismatch", "EventLogMalformed")
+
+
+def test_a_simulated_quote(bare: Here, quote: Path, collateral: Path, trust: Path) -> None:
+    given = ("evidence", "verify", quote, "--collateral", collateral, "--trust", trust)
+    answer = bare(*given, "--policy", policy(bare)).expect(0)
+    assert answer.out.startswith("✓ quote.bin holds")
+    assert "simulated" in answer.out
+    refused = bare(*given)
+    assert refused.code == 1
+    assert "EvidenceSimulated" in refused.out
+    assert "mend" in refused.out
+    stranger = bare("evidence", "verify", quote, "--collateral", collateral, "--json")
+    assert (stranger.code, stranger.error["error"]) == (1, "QuoteCertificateInvalid")
+
+
+def test_report_data(bare: Here, quote: Path, collateral: Path, trust: Path) -> None:
+    given = ("evidence", "verify", quote, "--collateral", collateral, "--trust", trust, "--policy", policy(bare))
+    bare(*given, "--report-data", (b"r" * 64).hex()).expect(0)
+    bare(*given, "--report-data", (b"s" * 64).hex()).expect(2, "carries other report data")
+
+
+def test_show(bare: Here, quote: Path) -> None:
+    facts = bare("evidence", "show", quote, "--json").expect(0).json
+    assert (facts["version"], facts["fmspc"], facts["authority"]) == (4, "a71a55000000", "platform")
+    assert facts["report_data"] == (b"r" * 64).hex()
+    assert facts["identity"].startswith("sha256:")
+    assert facts["mrtd"] in bare("evidence", "show", quote).expect(0).out
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\0" * 5000])
+def test_what_is_no_quote(bare: Here, content: bytes) -> None:
+    answer = bare("evidence", "show", bare.file("quote.bin", content), "--json")
+    assert answer.code == 1
+    assert answer.error["error"] in ("QuoteMalformed", "QuoteNotTdx")
+    bare("evidence", "show", bare.folder / "none").expect(2, "none")
+
+
+# ------------------------------------------------------------------------------------------------ reference values
+
+INITDATA = 'algorithm = "sha384"\nversion = "0.1.0"\n\n[data]\n"policy.rego" = "package agent_policy"\n'
+
+
+def test_reference_values_from_a_quote(bare: Here, quote: Path, collateral: Path, trust: Path) -> None:
+    written = bare("evidence", "reference", "--quote", quote, "--name", "train").expect(0).out
+    reference = bare.file("reference.yaml", written)
+    [value] = yaml.safe_load(written)["spec"]["values"]
+    assert set(value) == {"name", "mrtd", "rtmr1", "rtmr2", "mrconfigid", "mrowner", "mrownerconfig"}
+    given = ("evidence", "verify", "--collateral", collateral, "--trust", trust, "--policy", policy(bare))
+    bare(*given, quote, "--reference", reference).expect(0)
+    other = bare.file("other.bin", platform().quote(b"r" * 64, UnsafeSimulatedTd(mr_td=b"\1" * 48)))
+    answer = bare(*given, other, "--reference", reference, "--json")
+    assert (answer.code, [each["code"] for each in answer.json["findings"]]) == (1, ["MrtdNotAllowed"])
+    both = bare("evidence", "reference", "--quote", quote, "--quote", other).expect(0).out
+    bare(*given, other, "--reference", bare.file("both.yaml", both)).expect(0)
+
+
+@pytest.mark.parametrize("form", ["toml", "annotation"])
+def test_reference_values_from_initdata(bare: Here, form: str) -> None:
+    raw = INITDATA.encode() if form == "toml" else base64.b64encode(gzip.compress(INITDATA.encode(), mtime=0))
+    written = bare("evidence", "reference", "--initdata", bare.file("initdata", raw)).expect(0).out
+    [value] = yaml.safe_load(written)["spec"]["values"]
+    assert value == {"name": "confidential-pod", "mrconfigid": [hashlib.sha384(INITDATA.encode()).hexdigest()]}
+
+
+def test_a_quote_that_was_made_with_other_initdata(bare: Here, quote: Path) -> None:
+    initdata = bare.file("initdata.toml", INITDATA)
+    bare("evidence", "reference", "--quote", quote, "--initdata", initdata).expect(2, "made with other initdata")
+    fitting = UnsafeSimulatedTd(mr_config_id=hashlib.sha384(INITDATA.encode()).digest())
+    quoted = bare.file("fitting.bin", platform().quote(b"r" * 64, fitting))
+    bare("evidence", "reference", "--quote", quoted, "--initdata", initdata).expect(0)
+
+
+def test_reference_values_of_nothing(bare: Here, quote: Path) -> None:
+    bare("evidence", "reference").refused("nothing to take reference values from")
+    bare("evidence", "reference", "--quote", quote, "--register", "pcr0").refused("pcr0")
+
+
+def test_reference_values_must_be_signed(atlas: Here, quote: Path) -> None:
+    written = atlas("evidence", "reference", "--quote", quote).expect(0).out
+    reference = atlas.file("reference.yaml", written)
+    data = atlas.signed()
+    atlas("verify", data, "--reference", reference).refused("not signed as reference values")
+    atlas("sign", reference, "--type", "dataset").expect(0)
+    atlas("verify", data, "--reference", reference).refused("signed as something else")
+    atlas.file("more.yaml", written.replace("confidential-pod", "other"))
+    atlas("sign", atlas.folder / "more.yaml", "--type", "reference").expect(0)
+    plain = atlas("verify", data, "--json").expect(0).json
+    merged = atlas("verify", data, "--reference", "more.yaml", "--json").expect(0).json
+    assert merged["policy"] != plain["policy"], "a verdict names the policy that it really is by"
+    atlas.file("more.yaml", written)
+    atlas("verify", data, "--reference", "more.yaml").refused("not signed as reference values")
+
+
+def test_reference_values_with_a_mistake(atlas: Here) -> None:
+    data = atlas.signed()
+    path = atlas.file("reference.yaml", "apiVersion: atlas.dev/v1alpha1\nkind: ReferenceValues\nmetadata: {name: x}\n")
+    atlas("verify", data, "--reference", path).expect(2, "reference.yaml", "spec")
+    atlas.file("reference.yaml", path.read_text() + "spec:\n  values:\n  - name: x\n    mrtd: [abc]\n")
+    atlas("verify", data, "--reference", path).expect(2, "reference.yaml:7", "96 lower-case hex digits")
+
+
+# ------------------------------------------------------------------------------------------------ collateral
+
+
+def test_import(atlas: Here, real_data: Path) -> None:
+    known = real_collateral(real_data, "tdx_quote")
+    path = atlas.file("collateral.json", known.raw)
+    kept = atlas("evidence", "import", path, "--at", "2025-06-20", "--json").expect(0).json
+    assert (kept["fmspc"], kept["evaluation"], kept["new"]) == ("b0c06f000000", 17, True)
+    assert atlas("evidence", "import", path, "--at", "2025-06-20", "--json").expect(0).json["new"] is False
+    late = atlas("evidence", "import", path, "--json")
+    assert (late.code, late.error["error"]) == (1, "CollateralExpired")
+    edited = replace(known, tcb_info=known.tcb_info.replace("OutOfDate", "UpToDate"))
+    forged = atlas("evidence", "import", atlas.file("forged.json", edited.raw), "--at", "2025-06-20", "--json")
+    assert (forged.code, forged.error["error"]) == (1, "CollateralSignatureInvalid")
+    simulated = atlas("evidence", "import", atlas.file("sim.json", platform().collateral(NOW).raw), "--json")
+    assert simulated.code == 1, "the simulator's word is no collateral of Intel"
+
+
+def test_fetch(atlas: Here) -> None:
+    atlas.signed()
+    nothing = atlas("evidence", "fetch", "--json").expect(0).json
+    assert nothing == {"fetched": [], "simulated": False}
+    assert "nothing to fetch" in atlas("evidence", "fetch").expect(0).out
+    atlas("evidence", "simulate").expect(0)
+    assert atlas("evidence", "fetch", "--json").expect(0).json == {"fetched": [], "simulated": True}
+    assert atlas("evidence", "fetch", "--json").expect(0).json == {"fetched": [], "simulated": False}
+
+
+def test_fetch_from_a_service_that_is_not_there(atlas: Here, quote: Path) -> None:
+    atlas("evidence", "fetch", "--quote", quote, "--from", "http://localhost:1").refused("https")
+    answer = atlas("evidence", "fetch", "--quote", quote, "--from", "https://localhost:1")
+    answer.refused("localhost:1")
+
+
+def test_simulate(atlas: Here) -> None:
+    said = atlas("evidence", "simulate", "--json").expect(0).json
+    assert (said["root"], said["new"]) == ("simulated", True)
+    assert atlas("evidence", "simulate", "--json").expect(0).json["new"] is False
+    assert "proves nothing" in atlas("evidence", "simulate").expect(0).out
+
+
+def test_time_is_what_it_says(bare: Here, quote: Path, trust: Path) -> None:
+    known = bare.file("old.json", platform().collateral(NOW - dt.timedelta(days=60)).raw)
+    given = ("evidence", "verify", quote, "--collateral", known, "--trust", trust, "--policy", policy(bare), "--json")
+    assert bare(*given).error["error"] == "CollateralExpired"
+    bare(*given, "--at", (NOW - dt.timedelta(days=50)).isoformat()).expect(0)
+    assert bare(*given, "--at", "yesterday").code == 2
