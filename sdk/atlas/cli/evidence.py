@@ -16,11 +16,11 @@ from atlas.cli.terminal import console, home_option, json_option, parse_time, pr
 from atlas.errors import InputError, Rejected
 from atlas.evidence.appraise import REAL, Appraisal, verify_under
 from atlas.evidence.document import parse_evidence
-from atlas.evidence.fetch import INTEL_PCS, INTEL_ROOT_CRL, Service, fetch_collateral
+from atlas.evidence.fetch import INTEL_PCS, INTEL_ROOT_CRL, Service, fetch_collateral, needs_refresh
 from atlas.evidence.initdata import parse_annotation, parse_initdata
 from atlas.evidence.tdx.aael import Measured, measured_events
 from atlas.evidence.tdx.check import check_collateral
-from atlas.evidence.tdx.collateral import Collateral, parse_collateral
+from atlas.evidence.tdx.collateral import Collateral, parse_collateral, select
 from atlas.evidence.tdx.eventlog import EventLog, parse_event_log
 from atlas.evidence.tdx.quote import Quote, parse_quote
 from atlas.evidence.tdx.replay import check_replay
@@ -152,35 +152,48 @@ def reference(name: str, quotes: tuple[Path, ...], initdata: Path | None, chosen
 @click.option("--root-crl", "root_crl", help="Where the root's revocation list is; a PCCS serves it itself.")
 @click.option("--ca", "ca_file", type=_FILE, help="Certificates that vouch for the service's own TLS (PEM).")
 @click.option("--quote", "quotes", multiple=True, type=_FILE, help="For the platform of this quote too.")
+@click.option("--force", is_flag=True, help="Also where what is known is in the first half of its life.")
 @home_option
 @json_option
 def fetch(
-    url: str, root_crl: str | None, ca_file: Path | None, quotes: tuple[Path, ...], home: Path | None, as_json: bool
+    url: str,
+    root_crl: str | None,
+    ca_file: Path | None,
+    quotes: tuple[Path, ...],
+    force: bool,
+    home: Path | None,
+    as_json: bool,
 ) -> None:
     """Fetch today's collateral for every platform that the archive has evidence of, and keep it."""
     found, now = find_home(home), dt.datetime.now(dt.UTC)
     crl = root_crl or (INTEL_ROOT_CRL if url.rstrip("/") == INTEL_PCS else "")
     service = Service(url, root_crl_url=crl, ca_file=ca_file)
     gather(found)
-    fetched = []
+    fetched, fresh = [], []
     with open_archive(found) as archive:
         simulated = refresh_simulated(found, archive, now)
         platforms = {platform_of(parse_quote(_read(each))) for each in quotes} | set(_platforms(archive))
         for fmspc, authority in sorted(platforms):
             known = [parse_collateral(raw) for raw in archive.collateral(fmspc, authority)]
+            newest = select(known, now)
+            if newest and not force and newest.issued <= now and not needs_refresh(newest, now):
+                fresh.append(_collateral_facts(newest))
+                continue
             collateral = fetch_collateral(
                 service, fmspc, authority, known=known, now=now, root=intel_root().certificate
             )
             archive.add_collateral(collateral)
             fetched.append(_collateral_facts(collateral))
     if as_json:
-        print_json({"fetched": fetched, "simulated": simulated})
+        print_json({"fetched": fetched, "fresh": fresh, "simulated": simulated})
         return
-    for each in fetched:
-        console.print(f"{each['fmspc']} {each['authority']}: evaluation {each['evaluation']}, until {each['expires']}")
+    for what, each in (*(("fetched", each) for each in fetched), *(("fresh", each) for each in fresh)):
+        console.print(
+            f"{each['fmspc']} {each['authority']}: {what}, evaluation {each['evaluation']}, until {each['expires']}"
+        )
     if simulated:
         console.print("simulated platform: collateral made")
-    if not fetched and not simulated:
+    if not (fetched or fresh or simulated):
         console.print("nothing to fetch: the archive has no evidence of a platform that needs collateral")
 
 

@@ -14,6 +14,7 @@ import yaml
 from atlas.evidence.simulator.td import UnsafeSimulatedTd
 from integration.cli.cli_support import Here
 from unit.evidence.evidence_support import NOW, platform, real_collateral, simulated_root
+from unit.evidence.pccs_support import certify, pages, serving, tls_holder
 from unit.evidence.test_verify import REAL
 
 
@@ -194,11 +195,31 @@ def test_import(atlas: Here, real_data: Path) -> None:
 def test_fetch(atlas: Here) -> None:
     atlas.signed()
     nothing = atlas("evidence", "fetch", "--json").expect(0).json
-    assert nothing == {"fetched": [], "simulated": False}
+    assert nothing == {"fetched": [], "fresh": [], "simulated": False}
     assert "nothing to fetch" in atlas("evidence", "fetch").expect(0).out
     atlas("evidence", "simulate").expect(0)
-    assert atlas("evidence", "fetch", "--json").expect(0).json == {"fetched": [], "simulated": True}
-    assert atlas("evidence", "fetch", "--json").expect(0).json == {"fetched": [], "simulated": False}
+    assert atlas("evidence", "fetch", "--json").expect(0).json == {"fetched": [], "fresh": [], "simulated": True}
+    assert atlas("evidence", "fetch", "--json").expect(0).json == {"fetched": [], "fresh": [], "simulated": False}
+
+
+def test_fetch_over_tls(atlas: Here, quote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a real server; the simulator's root stands for Intel's, whose collateral of today no test can have."""
+    monkeypatch.setattr("atlas.cli.evidence.intel_root", simulated_root)
+    authority = certify("authority of TLS", ca=True)
+    ca_file = atlas.file("ca.pem", authority.pem)
+    fmspc = platform().machine.fmspc.hex()
+    with serving(pages(platform().collateral(NOW)), tls_holder(authority, "127.0.0.1"), tmp_path) as server:
+        given = ("evidence", "fetch", "--quote", quote, "--from", server.url, "--ca", ca_file)
+        answer = atlas(*given, "--json").expect(0).json
+        assert [each["fmspc"] for each in answer["fetched"]] == [fmspc]
+        asked = len(server.asked)
+        assert [each["fmspc"] for each in atlas(*given, "--json").expect(0).json["fresh"]] == [fmspc]
+        assert len(server.asked) == asked, "what is fresh is not asked for"
+        assert f"{fmspc} platform: fresh" in atlas(*given).expect(0).out
+        assert f"{fmspc} platform: fetched" in atlas(*given, "--force").expect(0).out
+        server.pages = pages(platform().collateral(NOW, evaluation=17))
+        rolled_back = atlas(*given, "--force", "--json")
+        assert (rolled_back.code, rolled_back.error["error"]) == (1, "CollateralRolledBack")
 
 
 def test_fetch_from_a_service_that_is_not_there(atlas: Here, quote: Path) -> None:
