@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
-from atlas.errors import Rejected, StorageError
+from atlas.errors import Rejected
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
-from atlas.log import EmbeddedLog
 from atlas.log.claim import claim_entry
+from atlas.logs import log_of
 from atlas.manifest import Manifest, parse_manifest
 from atlas.provider import SIMULATED, has_simulator, load_simulator
-from atlas.trust_file import load_trust_root
 
 
 @dataclass(frozen=True)
@@ -35,18 +34,6 @@ class Gathered:
 def open_archive(home: Home) -> Archive:
     """The home's archive."""
     return Archive(home.archive_path)
-
-
-def open_log(home: Home) -> EmbeddedLog:
-    """The home's embedded log, under the origin that its trust root pins."""
-    key = home.log_key()
-    public = key.public_key()
-    for log in load_trust_root(home.trust_path).logs:
-        if log.public_key == public:
-            return EmbeddedLog.open(home.log_path, log.origin, key)
-    raise StorageError(
-        f"{home.trust_path}: does not pin the log of this home", mend="restore trust.json and log.key from one backup"
-    )
 
 
 def gather(home: Home) -> Gathered:
@@ -97,9 +84,8 @@ def _log_all(home: Home, archive: Archive) -> int:
     if not waiting:
         return 0
     waiting.sort(key=lambda each: (each.statement.ended, each.output.name if each.output else "", each.box_sha256))
-    with open_log(home) as log:
-        entries = log.append([claim_entry(each).canonical_body() for each in waiting])
-        receipts = log.receipts([each.index for each in entries])
+    with log_of(home) as log:
+        receipts = log.record([claim_entry(each) for each in waiting])
         origin = log.pinned.origin
     archive.add_receipts(
         (each.box_sha256, origin, receipt.to_bytes()) for each, receipt in zip(waiting, receipts, strict=True)

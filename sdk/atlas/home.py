@@ -4,6 +4,7 @@
     ca.key ca.pem      the development authority that signs this home's steps and publications
     log.key            the embedded log's key
     trust.json         the trust root: that authority, that log, and Intel's root for evidence
+    log.json           where another log is that this home records in, if it does
     simulator.json     a simulated platform for evidence that proves nothing, if one was asked for
     inbox/             signed manifests that wait to be gathered
     log.sqlite3        the embedded transparency log
@@ -113,6 +114,24 @@ class Home:
         except OSError as error:
             raise _unwritable(self.inbox, error) from error
         return target
+
+    def write(self, name: str, content: bytes) -> None:
+        """Give a file of the home this content, whole or not at all; only its owner may read it.
+
+        Raises:
+            StorageError: if it cannot be written.
+        """
+        temporary = self.path / f".{name}.{os.getpid()}"
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            temporary.replace(self.path / name)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise _unwritable(self.path / name, error) from error
 
     def _key(self, name: str) -> object:
         from cryptography.hazmat.primitives import serialization

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from atlas.archive import Archive, Stored
 from atlas.artifact import Measurement, measure
 from atlas.cli.terminal import hashing
-from atlas.errors import InputError
+from atlas.errors import FetchError, InputError
 from atlas.gather import gather, open_archive
 from atlas.home import Home, find_home
 from atlas.lineage import Source
@@ -57,9 +59,17 @@ def session(home: Path | None, trust: Path | None) -> Iterator[Session]:
     """
     found = find_home(home)
     root = load_trust_root(trust or found.trust_path)
-    gather(found)
+    gather_what_can_be(found)
     with open_archive(found) as archive:
         yield Session(found, archive, root)
+
+
+def gather_what_can_be(home: Home) -> None:
+    """Gather; where the log cannot be reached, say so, and go on with what is archived and not logged."""
+    try:
+        gather(home)
+    except FetchError as error:
+        click.echo(f"atlas: not everything is logged yet: {error}", err=True)
 
 
 def find_subject(archive: Archive, target: str) -> Subject:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.session import gather_what_can_be
 from atlas.cli.terminal import console, hashing, home_option, json_option, print_json
-from atlas.gather import gather
 from atlas.home import find_home
 from atlas.publish import TYPES, publish
 
@@ -22,7 +22,7 @@ def sign(path: Path, kind: str, publisher: str, home: Path | None, as_json: bool
     found = find_home(home)
     with hashing(path.name) as progress:
         sidecar, place = publish(found, path, kind, publisher, progress=progress)
-    gather(found)
+    gather_what_can_be(found)
     facts = {
         "artifact": f"sha256:{sidecar.manifest.asset_sha256}",
         "publisher": publisher,

@@ -7,6 +7,8 @@ merkle      the tree's arithmetic
 embedded    a log in one file (`store` is the file)
 server      that log over HTTP
 tiles       the tiles of any Rekor v2 or tlog-tiles log
+rekor2      a Rekor v2 log that somebody else runs
+interface   what gathering needs of either
 """
 
 from atlas.log.checkpoint import Checkpoint, open_checkpoint

@@ -24,6 +24,7 @@ from atlas.log.checkpoint import (
     peek_checkpoint,
     sign_checkpoint,
 )
+from atlas.log.entry import Entry
 from atlas.log.receipt import Receipt
 from atlas.log.store import Store, damaged
 from atlas.log.tiles import LEVELS_PER_TILE, MAX_ENTRY, WIDTH, make_bundle
@@ -143,6 +144,18 @@ class EmbeddedLog:
     def receipt(self, index: int) -> Receipt:
         """An entry's receipt, at the newest checkpoint; see `receipts`."""
         return self.receipts([index])[0]
+
+    def record(self, entries: Sequence[Entry]) -> list[Receipt]:
+        """Add entries; those that the log holds already keep their place.
+
+        Returns:
+            A receipt for each, in their order.
+
+        Raises:
+            InputError: if one is too large for an entry bundle.
+            StorageError: if the file fails; then none was added.
+        """
+        return self.receipts([each.index for each in self.append([entry.canonical_body() for entry in entries])])
 
     def receipts(self, indices: Sequence[int]) -> list[Receipt]:
         """Receipts of several entries at one checkpoint, the newest.

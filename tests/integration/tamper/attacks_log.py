@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from atlas.codes import Code
 from atlas.errors import StorageError
-from atlas.gather import open_log
 from atlas.home import create_home
 from atlas.log import Checkpoint, EmbeddedLog, open_checkpoint, verify_consistency, verify_receipt
 from atlas.log.checkpoint import sign_checkpoint
 from atlas.log.claim import claim_entry
 from atlas.log.merkle import leaf_hash, root_from_inclusion
+from atlas.logs import own_log
 from atlas.manifest import parse_manifest
 from integration.tamper.registry import Part, attack
 from integration.tamper.world import Outcome, World, asked
@@ -236,13 +236,13 @@ def tree_rewritten_in_the_log(world: World) -> Outcome:
 def entry_rewritten_in_the_log(world: World) -> Outcome:
     """Rewrites an entry in the log's own database and leaves all hashes above it, before the log is audited."""
     rewrite_log(world, "UPDATE entry SET body = ? WHERE idx = 5", b"{}")
-    with open_log(world.home) as log:
+    with own_log(world.home) as log:
         return asked(log.audit)
 
 
 def history(world: World) -> tuple[Checkpoint, Checkpoint, list[bytes]]:
     """Two checkpoints of the home's log, and the proof between them."""
-    with open_log(world.home) as log:
+    with own_log(world.home) as log:
         note = log.checkpoint()
         assert note
         new = open_checkpoint(note, log.pinned)
@@ -273,7 +273,7 @@ def log_rolled_back(world: World) -> Outcome:
 def consistency_proof_is_a_list_of_leaves(world: World) -> Outcome:
     """Has the log send the hashes of the newer leaves in the place of a consistency proof."""
     old, new, _ = history(world)
-    with open_log(world.home) as log:
+    with own_log(world.home) as log:
         leaves = [leaf_hash(body) for index, body in log.entries() if index >= old.size]
     return asked(compared(old, new, leaves))
 

@@ -35,10 +35,11 @@ from atlas.evidence.simulator.td import UnsafeSimulatedTd, agent_event
 from atlas.evidence.tdx.check import check_collateral
 from atlas.evidence.tdx.collateral import Collateral
 from atlas.evidence.tdx.quote import parse_quote
-from atlas.gather import open_archive, open_log
+from atlas.gather import open_archive
 from atlas.home import Home, create_home
 from atlas.keys import Credential, Issuer, issue, new_authority
 from atlas.log import Entry, Receipt, parse_receipt
+from atlas.logs import own_log
 from atlas.manifest import Sidecar, sign_statement
 from atlas.policy.attested import registers
 from atlas.statement import Input, Link, Output, Publisher, Statement, Step, output_of
@@ -451,7 +452,7 @@ class World:
 
     def logged_as(self, entry: Entry) -> Receipt:
         """Have the home's log record an entry."""
-        with open_log(self.home) as log:
+        with own_log(self.home) as log:
             [appended] = log.append([entry.canonical_body()])
             return log.receipt(appended.index)
 

@@ -1,0 +1,38 @@
+"""What gathering needs of a log, wherever it runs."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from atlas.log.entry import Entry
+from atlas.log.receipt import Receipt
+from atlas.trust import PinnedLog
+
+
+class TransparencyLog(Protocol):
+    """A log that entries can be put into."""
+
+    @property
+    def pinned(self) -> PinnedLog:
+        """The log as a trust root pins it."""
+
+    def record(self, entries: Sequence[Entry]) -> list[Receipt]:
+        """Have the log record entries; those that it holds already keep their place.
+
+        Returns:
+            A receipt for each, in their order.
+
+        Raises:
+            AtlasError: if it cannot; what it took by then it keeps.
+        """
+
+    def checkpoint(self) -> str | None:
+        """The newest checkpoint, a signed note; None while the log is empty."""
+
+    def __enter__(self) -> Self:
+        """Use the log until `__exit__`."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release it."""

@@ -1,0 +1,362 @@
+"""The client of Rekor v2 against a real log behind a server that misbehaves: nothing is lost, or logged twice."""
+
+import contextlib
+import dataclasses
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from atlas.codes import Code
+from atlas.errors import FetchError, InputError, Rejected
+from atlas.log import EmbeddedLog, leaf_hash, verify_receipt
+from atlas.log.rekor2 import MAX_ANSWER, Address, Rekor2Log
+from atlas.log.server import serve
+from atlas.trust import PinnedLog
+from unit.log.log_support import LOG_KEY, ORIGIN, make_entry
+
+Fault = Callable[["Proxy"], bool]
+"""What is done instead of answering; False: nothing, answer as the log does."""
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Hands requests on to the log, unless the next fault says otherwise."""
+
+    server: "Front"
+
+    def do_GET(self) -> None:
+        self.serve_one()
+
+    def do_POST(self) -> None:
+        self.serve_one()
+
+    def serve_one(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked[self.command] += 1
+        with self.server.lock:
+            fault = self.server.faults.pop(0) if self.server.faults and self.command == self.server.method else None
+        self.request_body = body
+        if fault is None or not fault(self):
+            self.answer(*self.ask())
+
+    def ask(self) -> tuple[int, list[tuple[str, str]], bytes]:
+        with contextlib.closing(HTTPConnection("127.0.0.1", self.server.behind)) as connection:
+            connection.request(self.command, self.path, self.request_body or None, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+
+    def answer(self, status: int, headers: list[tuple[str, str]], body: bytes, length: int | None = None) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class Front(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, behind: int) -> None:
+        super().__init__(("127.0.0.1", 0), Proxy)
+        self.behind = behind
+        self.faults: list[Fault] = []
+        self.method = "POST"
+        self.asked: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Connections that are cut are what is tested."""
+
+
+@dataclasses.dataclass
+class World:
+    log: EmbeddedLog
+    front: Front
+    client: Rekor2Log
+    slept: list[float]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    slept: list[float] = []
+    with EmbeddedLog.open(tmp_path / "log.sqlite3", ORIGIN, LOG_KEY) as log, serve(log) as server:
+        front = Front(int(server.url.rpartition(":")[2]))
+        thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            address = Address(front.url, front.url, log.pinned, timeout=5, patience=20)
+            with Rekor2Log(address, sleep=slept.append, clock=lambda: sum(slept)) as client:
+                yield World(log, front, client, slept)
+        finally:
+            front.shutdown()
+            thread.join()
+            front.server_close()
+
+
+def status(code: int, body: bytes = b"{}") -> Fault:
+    def fault(proxy: Proxy) -> bool:
+        proxy.answer(code, [], body)
+        return True
+
+    return fault
+
+
+def cut(proxy: Proxy) -> bool:
+    """The connection ends before the log has heard of it."""
+    proxy.close_connection = True
+    proxy.connection.close()
+    return True
+
+
+def taken_and_cut(proxy: Proxy) -> bool:
+    """The log takes the entry, and nobody hears of it."""
+    proxy.ask()
+    return cut(proxy)
+
+
+def half(proxy: Proxy) -> bool:
+    """An answer that breaks off."""
+    code, headers, body = proxy.ask()
+    proxy.answer(code, headers, body[: len(body) // 2], len(body))
+    proxy.close_connection = True
+    return True
+
+
+def honest(_proxy: Proxy) -> bool:
+    return False
+
+
+def rewritten(old: bytes, new: bytes) -> Fault:
+    def fault(proxy: Proxy) -> bool:
+        code, headers, body = proxy.ask()
+        assert old in body
+        proxy.answer(code, headers, body.replace(old, new))
+        return True
+
+    return fault
+
+
+def held(world: World) -> list[bytes]:
+    """All entries of the log."""
+    return [world.log.receipt(index).body for index in range(world.log.size)]
+
+
+def test_entries_are_recorded_in_their_order(world: World) -> None:
+    entries = [make_entry(f"entry {number}") for number in range(40)]
+    receipts = world.client.record(entries)
+    for entry, receipt in zip(entries, receipts, strict=True):
+        assert verify_receipt(receipt, entry, [world.log.pinned]).index == receipt.index
+    assert Counter(held(world)) == Counter(entry.canonical_body() for entry in entries)
+    assert world.client.record([]) == []
+    assert world.slept == []
+
+
+def test_what_is_logged_already_keeps_its_place(world: World) -> None:
+    entries = [make_entry(f"entry {number}") for number in range(5)]
+    first = world.client.record(entries)
+    world.client.record([make_entry(f"more {number}") for number in range(300)])
+    again = world.client.record(entries)
+    assert [each.index for each in again] == [each.index for each in first]
+    assert world.log.size == 305
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [status(429), status(500), status(502), status(503), status(504), status(408), cut, taken_and_cut, half],
+    ids=["429", "500", "502", "503", "504", "408", "cut", "taken and cut", "half an answer"],
+)
+@pytest.mark.parametrize("times", [1, 3])
+def test_faults_that_pass(world: World, fault: Fault, times: int) -> None:
+    world.front.faults = [fault] * times
+    entry = make_entry("entry")
+    [receipt] = world.client.record([entry])
+    assert verify_receipt(receipt, entry, [world.log.pinned]).index == 0
+    assert held(world) == [entry.canonical_body()]
+    assert len(world.slept) == times
+
+
+def test_pauses_grow_and_end(world: World) -> None:
+    world.front.faults = [status(503, b"too busy")] * 100
+    with pytest.raises(FetchError, match="answered 503: too busy"):
+        world.client.record([make_entry("entry")])
+    assert 3 < len(world.slept) < 20
+    assert sum(world.slept) <= 20
+    assert max(world.slept) > 8 * world.slept[0]
+    assert world.log.size == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_reading_is_tried_again(world: World, times: int) -> None:
+    entry = make_entry("entry")
+    world.client.record([entry])
+    world.front.method, world.front.faults = "GET", [status(503), cut][:times]
+    [receipt] = world.client.record([entry])
+    assert receipt.index == 0
+    assert len(world.slept) == times
+
+
+def test_a_frozen_shard(world: World) -> None:
+    world.front.faults = [status(405)]
+    with pytest.raises(FetchError, match="is frozen") as caught:
+        world.client.record([make_entry("entry")])
+    assert "pin the log's next one" in caught.value.mend
+    assert world.slept == []
+
+
+def test_an_entry_that_the_log_refuses(world: World) -> None:
+    world.front.faults = [status(400, b"invalid hashedrekord request")]
+    with pytest.raises(InputError, match="invalid hashedrekord request"):
+        world.client.record([make_entry("entry")])
+    assert world.slept == []
+
+
+@pytest.mark.parametrize("code", [301, 401, 403, 404, 418])
+def test_answers_that_will_not_change(world: World, code: int) -> None:
+    world.front.faults = [status(code)]
+    with pytest.raises(FetchError, match=f"answered {code}") as caught:
+        world.client.record([make_entry("entry")])
+    assert caught.value.mend
+    assert world.slept == []
+
+
+def test_a_log_that_is_not_there(world: World) -> None:
+    world.front.shutdown()
+    world.front.server_close()
+    slept: list[float] = []
+    address = dataclasses.replace(world.client._address, patience=2)
+    with (
+        Rekor2Log(address, sleep=slept.append, clock=lambda: sum(slept)) as client,
+        pytest.raises(FetchError) as caught,
+    ):
+        client.record([make_entry("entry")])
+    assert address.write_url in str(caught.value)
+    assert slept
+
+
+def test_one_failure_among_many_loses_nothing(world: World) -> None:
+    entries = [make_entry(f"entry {number}") for number in range(20)]
+    world.front.faults = [status(405)]
+    with pytest.raises(FetchError):
+        world.client.record(entries)
+    receipts = world.client.record(entries)
+    assert sorted(each.index for each in receipts) == list(range(20))
+    assert world.log.size == 20
+
+
+# ------------------------------------------------------------------------------------------------ a log that lies
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (b'"treeSize":"1"', b'"treeSize":"2"', Code.RECEIPT_TREE_SIZE_MISMATCH),
+        (b'"version":"0.0.2"', b'"version":"0.0.1"', Code.RECEIPT_KIND_UNKNOWN),
+        (b'"logIndex":"0"', b'"logIndex":"7"', Code.RECEIPT_INDEX_MISMATCH),
+        (b'"hashes":[]', b'"hashes":["' + b"A" * 43 + b'="]', Code.RECEIPT_INCLUSION_INVALID),
+        (b"{", b"[", Code.RECEIPT_MALFORMED),
+    ],
+)
+def test_receipts_that_do_not_hold(world: World, old: bytes, new: bytes, code: Code) -> None:
+    world.front.faults = [rewritten(old, new)]
+    with pytest.raises(Rejected) as caught:
+        world.client.record([make_entry("entry")])
+    assert caught.value.code is code
+    assert world.slept == [], "a lie is not asked for again"
+
+
+def test_another_log_answers(world: World) -> None:
+    stranger = PinnedLog(ORIGIN, ed25519.Ed25519PrivateKey.generate().public_key())
+    with Rekor2Log(dataclasses.replace(world.client._address, pinned=stranger)) as client:
+        with pytest.raises(Rejected) as caught:
+            client.record([make_entry("entry")])
+        assert caught.value.code is Code.RECEIPT_LOG_UNKNOWN
+        with pytest.raises(Rejected) as caught:
+            client.checkpoint()
+        assert caught.value.code is Code.CHECKPOINT_SIGNATURE_INVALID
+
+
+@pytest.mark.parametrize("index", [None, "", "x", "-1", "9" * 30])
+def test_a_duplicate_without_a_place(world: World, index: str | None) -> None:
+    entry = make_entry("entry")
+    world.client.record([entry])
+
+    def fault(proxy: Proxy) -> bool:
+        proxy.answer(409, [("x-log-index", index)] if index is not None else [], b"{}")
+        return True
+
+    world.front.faults = [fault]
+    [receipt] = world.client.record([entry])
+    assert receipt.index == 0, "asked again, and told"
+    world.front.faults = [fault] * 100
+    with pytest.raises(FetchError, match="and not where"):
+        world.client.record([entry])
+
+
+def test_a_duplicate_in_anothers_place(world: World) -> None:
+    first, second = make_entry("first"), make_entry("second")
+    world.client.record([first])
+    world.client.record([second])
+
+    def fault(proxy: Proxy) -> bool:
+        proxy.answer(409, [("x-log-index", "0")], b"{}")
+        return True
+
+    world.front.faults = [fault]
+    with pytest.raises(Rejected) as caught:
+        world.client.record([second])
+    assert caught.value.code is Code.RECEIPT_ENTRY_MISMATCH
+
+
+def test_tiles_that_do_not_lead_to_the_checkpoint(world: World) -> None:
+    entries = [make_entry(f"entry {number}") for number in range(3)]
+    world.client.record(entries)
+    flipped = leaf_hash(entries[1].canonical_body())[:4]
+    world.front.method = "GET"
+    # the checkpoint and the bundle are honest, the hashes are not
+    world.front.faults = [honest, honest, rewritten(flipped, bytes(4))]
+    with pytest.raises(Rejected) as caught:
+        world.client.record([entries[0]])
+    assert caught.value.code is Code.RECEIPT_INCLUSION_INVALID
+
+
+def test_answers_that_are_too_large(world: World) -> None:
+    world.front.faults = [status(201, b" " * (MAX_ANSWER + 1))] * 100
+    with pytest.raises(FetchError, match="over"):
+        world.client.record([make_entry("entry")])
+
+
+def test_redirects_are_not_followed(world: World) -> None:
+    def fault(proxy: Proxy) -> bool:
+        proxy.answer(307, [("Location", f"{world.front.url}/elsewhere")], b"")
+        return True
+
+    world.front.faults = [fault]
+    with pytest.raises(FetchError, match="answered 307"):
+        world.client.record([make_entry("entry")])
+    assert world.front.asked["POST"] == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["", "rekor.example", "ftp://rekor.example", "https://user:word@rekor.example", "https://"]
+)
+def test_addresses_that_are_none(url: str) -> None:
+    pinned = PinnedLog(ORIGIN, LOG_KEY.public_key())
+    for write, read in ((url, "https://rekor.example"), ("https://rekor.example", url)):
+        with pytest.raises(InputError):
+            Address(write, read, pinned)
