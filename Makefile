@@ -28,7 +28,7 @@ $(READY): pyproject.toml uv.lock
 	@touch $@
 
 INTO ?= .
-demo: $(READY) ## Run a pipeline, verify its model, break it in three ways.
+demo: $(READY) ## Run a pipeline, verify its model, break it on purpose.
 	@atlas try --into $(INTO)
 
 test: $(READY) ## All tests that need Python alone; uses the real servers where they are built.

@@ -19,7 +19,7 @@ from atlas.evidence.providers import PROVIDERS
 from atlas.home import NAME, Home, create_home, find_home
 from atlas.provider import SIMULATED
 from atlas.simulated import make_simulator
-from atlas.statement import Output, Statement, Step, parse_statement
+from atlas.statement import FAILED_EVIDENCE, Output, Statement, Step, parse_statement
 from atlas_components.documents import dump_documents, header_of, read_documents, write_text
 from atlas_components.ir import PROVENANCE, container_executors, instrument_documents, pipelines
 from atlas_components.lint import lint
@@ -41,7 +41,7 @@ def _friendly(command: Callable[P, None]) -> Callable[P, None]:
         except AtlasError as error:
             click.echo(f"atlas: {error}", err=True)
             if error.mend:
-                click.echo(f"mend: {error.mend}", err=True)
+                click.echo(f"  mend: {error.mend}", err=True)
             sys.exit(UNUSABLE)
 
     return guarded
@@ -187,8 +187,12 @@ def _show(result: "LocalRun", statements: list[Statement], gathered: int) -> Non
     console = Console(highlight=False)
     if statements:
         console.print(table)
-    else:
+    elif result.ok:
         console.print("No step ran: all were cached.")
+    for each in statements:
+        if each.evidence.startswith(FAILED_EVIDENCE) and isinstance(each.maker, Step):
+            provider = each.evidence.removeprefix(FAILED_EVIDENCE)
+            click.echo(f"atlas: {each.maker.task} is unattested: {provider} gave no evidence", err=True)
     console.print(f"{gathered} manifest{'s' * (gathered != 1)} gathered.")
     if not result.ok:
         click.echo(f"the pipeline failed: {result.error}", err=True)

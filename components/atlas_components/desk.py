@@ -24,6 +24,7 @@ OPTIONAL = ("--evidence", "--compat")
 
 EVIDENCE = "ATLAS_EVIDENCE"
 """Names the provider of evidence, where the pipeline does not."""
+ALLOWED = "allowed"
 UNATTESTED = "ATLAS_UNATTESTED"
 """`allowed` lets a step go on whose provider fails; it is recorded as unattested."""
 
@@ -117,8 +118,19 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> notary.Order:
         given["--image"],
         given["--code"],
         _evidence(given.get("--evidence", ""), environment.get(EVIDENCE, "")),
-        environment.get(UNATTESTED, "") == "allowed",
+        _unattested(environment.get(UNATTESTED, "")),
     )
+
+
+def _unattested(value: str) -> bool:
+    """Whether a step whose provider fails may go on.
+
+    Raises:
+        StepError: if it is said in other words than there are.
+    """
+    if value not in ("", ALLOWED):
+        raise StepError(f"{UNATTESTED} is {value[:40]!r}", mend=f"unset it, or say {UNATTESTED}={ALLOWED}")
+    return value == ALLOWED
 
 
 def _evidence(ordered: str, environment: str) -> str:

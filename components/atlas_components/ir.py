@@ -212,8 +212,8 @@ def _unwrap(command: list[str]) -> tuple[list[str], str, str]:
     for i in range(len(prefix) - 7):
         flags = prefix[i : i + 8]
         if flags[:2] == _EXECUTOR_INPUT and flags[2::2] == ["--component", "--image", "--code"]:
-            ordered = prefix[i + 9] if prefix[i + 8 : i + 9] == ["--evidence"] and len(prefix) > i + 9 else ""
-            return command[end + 1 :], flags[7], ordered
+            further = dict(zip(prefix[i + 8 :: 2], prefix[i + 9 :: 2], strict=False))
+            return command[end + 1 :], flags[7], further.get("--evidence", "")
     return command, "", ""
 
 

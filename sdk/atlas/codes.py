@@ -261,8 +261,8 @@ CATALOGUE: dict[Code, Entry] = {
         "The quote is of a version or has a body that this Atlas does not know.", "Verify with a newer Atlas."
     ),
     Code.QUOTE_NOT_TDX: Entry(
-        "The quote is genuine or not, but it is not of an Intel TDX trust domain.",
-        "Run the step in a TDX confidential pod.",
+        "This is no quote of an Intel TDX trust domain.",
+        "Give the quote of one, or run the step in a TDX confidential pod.",
     ),
     Code.QUOTE_SIGNATURE_INVALID: Entry("The signature over the quote does not verify.", _REQUOTE),
     Code.QUOTE_ENCLAVE_INVALID: Entry("The quoting enclave that signed the quote is not Intel's.", _REQUOTE),
@@ -372,7 +372,7 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.ARTIFACT_CHANGED: Entry(
         "The bytes are not those that the step wrote here.",
-        "Restore the artifact from where the step stored it, or run the pipeline again.",
+        "Restore the artifact from where its maker stored it, or have it made again.",
     ),
     Code.ANCESTOR_CHANGED: Entry(
         "An artifact of the lineage no longer has the bytes that were used.",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
-from atlas.errors import Rejected
+from atlas.errors import Rejected, StorageError
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
 from atlas.log.claim import claim_entry
@@ -32,7 +32,16 @@ class Gathered:
 
 
 def open_archive(home: Home) -> Archive:
-    """The home's archive."""
+    """The home's archive, made if the home is new.
+
+    Raises:
+        StorageError: if it cannot be used, or was there and is gone.
+    """
+    if not home.archive_path.exists() and home.log_path.exists():  # the archive is always made first
+        raise StorageError(
+            f"{home.archive_path}: the archive is gone, and the log is not: manifests were lost",
+            mend="restore it from a backup; sidecars that lie beside artifacts verify by themselves",
+        )
     return Archive(home.archive_path)
 
 

@@ -141,6 +141,8 @@ class Home:
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
                 raise StateError(f"{path}: others may read this key", mend=f"chmod 600 {path}")
             return serialization.load_pem_private_key(path.read_bytes(), password=None)
+        except PermissionError as error:
+            raise StateError(f"{path}: this user may not read it", mend="run this as the home's owner") from error
         except (OSError, ValueError, TypeError) as error:
             raise StateError(f"{path}: cannot be read as a key: {error}", mend="restore it from a backup") from error
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from atlas.archive import Archive
-from atlas.artifact import Measurement, Progress, measure, parse_index
+from atlas.artifact import Kind, Measurement, Progress, measure, parse_index
 from atlas.codes import Code
 from atlas.errors import MeasureError, Rejected
 from atlas.lineage import Lineage
 from atlas.lineage.facts import StoredManifest
-from atlas.verdict import Finding
+from atlas.verdict import Finding, Severity
 
 
 def changed_artifact(
@@ -37,7 +37,14 @@ def changed_ancestors(archive: Archive, lineage: Lineage, progress: Progress | N
     for node in lineage.nodes[1:]:
         output = node.facts.manifest.output
         place = Path(output.uri) if output and output.uri.startswith("/") else None
-        if output is None or place is None or not place.exists():
+        if output is None or place is None or output.kind is Kind.PROPERTIES:
+            continue
+        if not place.exists():
+            message = f"{output.name} is no longer where it was left, so it was not measured again"
+            gone = Rejected(
+                Code.ANCESTOR_CHANGED, message, expected=f"sha256:{output.sha256}", found=f"nothing at {place}"
+            )
+            yield Finding.of(gone, node.path, Severity.WARNING)
             continue
         try:
             measured = measure(place, progress)

@@ -193,12 +193,15 @@ def _load_ca(what: str, pem: str) -> x509.Certificate:
     try:
         [certificate] = x509.load_pem_x509_certificates(pem.encode())
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        certificate.subject.rfc4514_string()  # read only when asked for
     except (
         ValueError,
+        TypeError,
         UnsupportedAlgorithm,
         x509.DuplicateExtension,
         x509.ExtensionNotFound,
         x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
     ) as error:
         raise DocumentError(f"{what}: not the PEM certificate of an authority: {error}") from error
     if not constraints.ca:

@@ -14,11 +14,12 @@ from atlas.artifact import Kind
 from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, verify_under
-from atlas.evidence.tdx.collateral import Collateral, parse_collateral, select
+from atlas.evidence.tdx.collateral import Collateral, latest, parse_collateral, select
 from atlas.evidence.tdx.verify import Platform
 from atlas.lineage import Facts, Lineage, Source, build, establish
 from atlas.lineage.facts import StoredManifest
 from atlas.policy import Policy, evaluate, relied_on
+from atlas.policy.attested import Standing
 from atlas.trust import TrustRoot
 from atlas.verdict import Finding, Outcome, Severity, Verdict
 
@@ -47,7 +48,7 @@ class Verifier:
         self._roots: dict[str, tuple[list[Lineage], list[Finding]]] = {}
         self._consumers: dict[str, list[Lineage]] = {}
         self._views: dict[tuple[str, ...], Lineage] = {}
-        self._again: dict[tuple[str, str], Platform | Rejected] = {}
+        self._again: dict[tuple[str, tuple[str, ...]], Platform | Rejected] = {}
         self._seen = -1
 
     def verify(self, sha256: str, policy: Policy, at: dt.datetime) -> Verdict:
@@ -58,7 +59,7 @@ class Verifier:
         return self.judge(sha256, policy, at)[0]
 
     def judge(
-        self, sha256: str, policy: Policy, at: dt.datetime, kind: Kind | None = None
+        self, sha256: str, policy: Policy, at: dt.datetime, kind: Kind | None = None, place: str = ""
     ) -> tuple[Verdict, Lineage | None]:
         """Like `verify`; also hands out the lineage that the verdict is on, with the evaluations it relies on.
 
@@ -67,10 +68,13 @@ class Verifier:
             policy: what is required.
             at: the time of verification.
             kind: what the artifact is, if it is at hand: a file may have the bytes of a tree's index.
+            place: where it lies, if it is at hand: of several makers of the same bytes, the one who left them there
+                comes first.
         """
         lineages, findings = self._candidates(sha256)
         if kind:
             lineages = [each for each in lineages if _kind(each) is kind]
+        lineages = sorted(lineages, key=lambda each: _place(each) != place)  # stable: the newest first otherwise
         if not lineages:
             if not findings:
                 findings = [Finding.of(Rejected(Code.ARTIFACT_UNKNOWN, found=f"sha256:{sha256}"), ("artifact",))]
@@ -78,8 +82,9 @@ class Verifier:
         judged = []
         for lineage in lineages:
             evaluations = self._evaluations(sha256, policy)
-            found = evaluate(lineage, policy, at, evaluations, self._today((lineage, *evaluations), at))
-            judged.append((self._joined(lineage, policy, evaluations), found))
+            today = self._today((lineage, *evaluations), at)
+            found = evaluate(lineage, policy, at, evaluations, today)
+            judged.append((self._joined(lineage, relied_on(lineage, policy, at, evaluations, today)), found))
             if Outcome.of(each.severity for each in found) is Outcome.HOLDS:
                 break
         else:
@@ -97,18 +102,11 @@ class Verifier:
         except Rejected:
             return False
 
-    def lineage(self, sha256: str, policy: Policy | None = None) -> Lineage | None:
-        """The newest lineage of the artifact with this digest (hex), whether it holds or not.
+    def lineage(self, sha256: str) -> Lineage | None:
+        """The newest lineage of the artifact with this digest (hex), whether it holds or not."""
+        return next(iter(self._candidates(sha256)[0]), None)
 
-        With a policy, the evaluations that it relies on are in it too.
-        """
-        newest = next(iter(self._candidates(sha256)[0]), None)
-        if newest is None or policy is None:
-            return newest
-        return self._joined(newest, policy, self._evaluations(sha256, policy))
-
-    def _joined(self, lineage: Lineage, policy: Policy, evaluations: list[Lineage]) -> Lineage:
-        others = relied_on(policy, lineage, evaluations)
+    def _joined(self, lineage: Lineage, others: Sequence[Lineage]) -> Lineage:
         key = (lineage.nodes[0].box, *(each.nodes[0].box for each in others))
         if key not in self._views:
             self._views[key] = lineage.joined(others) if others else lineage
@@ -155,6 +153,11 @@ class Verifier:
     def _establish(self, stored: StoredManifest) -> Facts:
         key = (stored.box_sha256, stored.receipt)
         facts = self._facts.get(key)
+        if facts and facts.evidence:  # collateral may have come that would have been chosen
+            platform = facts.evidence.verified.platform
+            known = self._source.lookup((platform.fmspc, platform.authority))
+            if tuple(each.sha256 for each in select(known, facts.evidence.at)) != facts.evidence.collateral:
+                facts = None
         if facts is None:
             facts = establish(stored, self._trust, self._source.lookup)
             if len(self._facts) >= MAX_FACTS:
@@ -164,33 +167,33 @@ class Verifier:
                 self._facts[key] = facts
         return facts
 
-    def _today(self, lineages: Iterable[Lineage], at: dt.datetime) -> dict[str, Platform | Rejected | None]:
-        """What is said at this time of platforms whose evidence was judged by other collateral."""
-        today: dict[str, Platform | Rejected | None] = {}
-        in_force: dict[tuple[str, str], Collateral | None] = {}
+    def _today(self, lineages: Iterable[Lineage], at: dt.datetime) -> dict[str, Standing]:
+        """What is said at this time of platforms, where that is not just what was said when their evidence was made."""
+        today: dict[str, Standing] = {}
+        chosen: dict[tuple[str, str], tuple[Sequence[Collateral], bool]] = {}
         for lineage in lineages:
             for node, appraisal in lineage.attested:
                 platform = appraisal.verified.platform
                 kind = (platform.fmspc, platform.authority)
-                if kind not in in_force:
-                    in_force[kind] = select(self._source.lookup(kind), at)
-                current = in_force[kind]
-                if current is None or not current.issued <= at <= current.expires:
-                    today[node.box] = None
-                elif current.sha256 != appraisal.verified.collateral:
-                    today[node.box] = self._looked_again(node.box, appraisal, current, at)
+                if kind not in chosen:
+                    chosen[kind] = latest(self._source.lookup(kind), at)
+                current, stale = chosen[kind]
+                if stale or tuple(each.sha256 for each in current) != appraisal.collateral:
+                    today[node.box] = Standing(self._looked_again(node.box, appraisal, current), stale)
         return today
 
     def _looked_again(
-        self, box: str, appraisal: Appraisal, collateral: Collateral, at: dt.datetime
-    ) -> Platform | Rejected:
-        """The platform as other collateral has it: the same at any time at which that is in force."""
-        key = (box, collateral.sha256)
+        self, box: str, appraisal: Appraisal, current: Sequence[Collateral]
+    ) -> Platform | Rejected | None:
+        """The platform as other collateral has it, as of when that was issued; None if there is none."""
+        if not current:
+            return None
+        key = (box, tuple(each.sha256 for each in current))
         if key not in self._again:
             if len(self._again) >= MAX_FACTS:
                 self._again.clear()
             try:
-                self._again[key] = verify_under(appraisal.quote, (appraisal.root,), collateral, at)[1].platform
+                self._again[key] = verify_under(appraisal.quote, (appraisal.root,), current)[1].platform
             except Rejected as rejected:
                 self._again[key] = rejected
         return self._again[key]
@@ -264,6 +267,11 @@ class _Remembering:
 def _kind(lineage: Lineage) -> Kind | None:
     output = lineage.nodes[0].facts.manifest.output
     return output.kind if output else None
+
+
+def _place(lineage: Lineage) -> str:
+    output = lineage.nodes[0].facts.manifest.output
+    return output.uri if output else ""
 
 
 def _took(facts: Facts, sha256: str) -> bool:

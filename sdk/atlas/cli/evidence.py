@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,32 @@ import yaml
 from rich.text import Text
 
 from atlas.archive import Archive
-from atlas.cli.terminal import console, home_option, json_option, parse_time, print_findings, print_json
-from atlas.errors import InputError, Rejected
+from atlas.cli.session import find_subject
+from atlas.cli.terminal import (
+    console,
+    home_option,
+    json_option,
+    parse_time,
+    print_findings,
+    print_json,
+    write_file,
+)
+from atlas.codes import Code
+from atlas.errors import AtlasError, FetchError, InputError, Rejected
 from atlas.evidence.appraise import REAL, Appraisal, verify_under
 from atlas.evidence.document import parse_evidence
 from atlas.evidence.fetch import INTEL_PCS, INTEL_ROOT_CRL, Service, fetch_collateral, needs_refresh
 from atlas.evidence.initdata import parse_annotation, parse_initdata
 from atlas.evidence.tdx.aael import Measured, measured_events
 from atlas.evidence.tdx.check import check_collateral
-from atlas.evidence.tdx.collateral import Collateral, parse_collateral, select
+from atlas.evidence.tdx.collateral import Collateral, latest, parse_collateral, select
 from atlas.evidence.tdx.eventlog import EventLog, parse_event_log
 from atlas.evidence.tdx.quote import Quote, parse_quote
 from atlas.evidence.tdx.replay import check_replay
 from atlas.evidence.tdx.verify import platform_of
 from atlas.gather import gather, open_archive, refresh_simulated
 from atlas.home import find_home
-from atlas.manifest import parse_manifest
+from atlas.manifest import Manifest, parse_manifest
 from atlas.policy import default_policy, load_policy, with_references
 from atlas.policy.attested import judge_appraisal, registers
 from atlas.policy.evidence import load_references
@@ -89,9 +100,9 @@ def verify(
     if reference:
         rules = with_references(rules, load_references(reference))
     roots = load_trust_root(trust).evidence_roots if trust else (intel_root(),)
-    appraisal = _appraise(_read(quote), parse_collateral(_read(collateral)), roots, parse_time(at), event_log)
-    if report_data and appraisal.quote.report.report_data.hex() != report_data.lower():
-        raise InputError(f"{quote}: carries other report data: {appraisal.quote.report.report_data.hex()}")
+    appraisal = _appraise(_read(quote), _collateral(collateral), roots, parse_time(at), event_log)
+    if report_data is not None:
+        _check_report_data(appraisal.quote, report_data)
     findings = tuple(
         sorted(Finding.of(each, (quote.name,)) for each in judge_appraisal(appraisal, rules.spec.evidence))
     )
@@ -163,38 +174,88 @@ def fetch(
     force: bool,
     home: Path | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Fetch today's collateral for every platform that the archive has evidence of, and keep it."""
     found, now = find_home(home), dt.datetime.now(dt.UTC)
     crl = root_crl or (INTEL_ROOT_CRL if url.rstrip("/") == INTEL_PCS else "")
     service = Service(url, root_crl_url=crl, ca_file=ca_file)
     gather(found)
-    fetched, fresh = [], []
+    fetched, fresh, root = [], [], intel_root().certificate
+    failed: dict[str, FetchError | Rejected] = {}
     with open_archive(found) as archive:
         simulated = refresh_simulated(found, archive, now)
         platforms = {platform_of(parse_quote(_read(each))) for each in quotes} | set(_platforms(archive))
         for fmspc, authority in sorted(platforms):
             known = [parse_collateral(raw) for raw in archive.collateral(fmspc, authority)]
-            newest = select(known, now)
-            if newest and not force and newest.issued <= now and not needs_refresh(newest, now):
-                fresh.append(_collateral_facts(newest))
+            newest, stale = latest(known, now)
+            if not (force or stale or needs_refresh(newest[-1], now)):
+                fresh.append(_collateral_facts(newest[-1]))
                 continue
-            collateral = fetch_collateral(
-                service, fmspc, authority, known=known, now=now, root=intel_root().certificate
-            )
+            try:
+                collateral = fetch_collateral(service, fmspc, authority, known=known, now=now, root=root)
+            except (FetchError, Rejected) as error:  # evidence is not verified yet, and may name what there is not
+                failed[f"{fmspc} {authority}"] = error
+                continue
             archive.add_collateral(collateral)
             fetched.append(_collateral_facts(collateral))
     if as_json:
-        print_json({"fetched": fetched, "fresh": fresh, "simulated": simulated})
-        return
+        failures = [
+            {"platform": name, "error": _code(each), "message": str(each), "mend": each.mend}
+            for name, each in failed.items()
+        ]
+        print_json({"fetched": fetched, "fresh": fresh, "failed": failures, "simulated": simulated})
+        return 1 if failed else 0
     for what, each in (*(("fetched", each) for each in fetched), *(("fresh", each) for each in fresh)):
         console.print(
             f"{each['fmspc']} {each['authority']}: {what}, evaluation {each['evaluation']}, until {each['expires']}"
         )
     if simulated:
         console.print("simulated platform: collateral made")
-    if not (fetched or fresh or simulated):
+    for name, reason in failed.items():
+        console.print(f"✗ {name}: {_code(reason)}: {reason}\n    mend: {reason.mend}", soft_wrap=True)
+    if not (fetched or fresh or simulated or failed):
         console.print("nothing to fetch: the archive has no evidence of a platform that needs collateral")
+    return 1 if failed else 0
+
+
+def _code(error: AtlasError) -> str:
+    return error.code.value if isinstance(error, Rejected) else type(error).__name__
+
+
+@evidence.command()
+@click.argument("target", metavar="PATH|sha256:…|SIDECAR")
+@click.option("--into", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
+@home_option
+def export(target: str, into: Path, home: Path | None) -> None:
+    """Write what a step showed into files: its quote, its event log, and the collateral that it is judged by."""
+    with open_archive(find_home(home)) as archive:
+        manifest = _manifest(archive, target)
+        if not manifest.evidence:
+            raise InputError(f"{target}: has no evidence", mend="run the step with a provider of evidence")
+        shown = parse_evidence(manifest.evidence).attestation
+        files = {"quote.bin": shown.quote}
+        if shown.event_log is not None:
+            files["event-log.bin"] = shown.event_log
+        known = [parse_collateral(raw) for raw in archive.collateral(*platform_of(parse_quote(shown.quote)))]
+        if chosen := select(known, manifest.statement.ended):
+            files["collateral.json"] = chosen[-1].raw
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{into}: cannot be made: {error.strerror}") from error
+    for name, content in files.items():
+        write_file(into / name, content)
+        console.print(str(into / name), soft_wrap=True)
+
+
+def _manifest(archive: Archive, target: str) -> Manifest:
+    if target.endswith(".c2pa"):
+        return parse_manifest(_read(Path(target)))
+    subject = find_subject(archive, target)
+    stored = subject.sidecar or next(iter(archive.producers(subject.sha256)), None)
+    if stored is None:
+        raise InputError(f"{target}: no manifest vouches for it", mend="name an artifact that a pipeline made")
+    return parse_manifest(stored.sidecar)
 
 
 @evidence.command("import")
@@ -204,10 +265,11 @@ def fetch(
 @json_option
 def import_(collateral: Path, at: str | None, home: Path | None, as_json: bool) -> None:
     """Keep COLLATERAL (JSON) of Intel that was fetched elsewhere, for a machine without a network."""
-    read, root = parse_collateral(_read(collateral)), intel_root().certificate
+    read, root = _collateral(collateral), intel_root().certificate
     with open_archive(find_home(home)) as archive:
         known = [parse_collateral(raw) for raw in archive.collateral(*read.platform)]
-        check_collateral(read, *read.platform, root=root, now=parse_time(at), known=() if at else known)
+        before = [each for each in known if each.issued <= read.issued]  # old collateral is for old evidence
+        check_collateral(read, *read.platform, root=root, now=parse_time(at), known=before)
         new = archive.add_collateral(read)
     facts = _collateral_facts(read)
     if as_json:
@@ -242,9 +304,17 @@ def _appraise(
     raw: bytes, collateral: Collateral, roots: tuple[EvidenceRoot, ...], at: dt.datetime, event_log: Path | None
 ) -> Appraisal:
     quote = parse_quote(raw)
-    root, verified = verify_under(quote, [each for each in roots if each.tee is Tee.TDX], collateral, at)
+    root, verified = verify_under(quote, [each for each in roots if each.tee is Tee.TDX], [collateral], at)
     events = _events(quote, parse_event_log(_read(event_log))) if event_log else None
-    return Appraisal(SIMULATED if root.simulated else "tdx", root, verified, events, (), "", at)
+    return Appraisal(SIMULATED if root.simulated else "tdx", root, verified, (collateral.sha256,), events, (), "", at)
+
+
+def _check_report_data(quote: Quote, stated: str) -> None:
+    if not re.fullmatch("[0-9a-fA-F]{128}", stated):
+        raise InputError("--report-data: not 64 bytes in hex", mend="write 128 hex digits")
+    found = quote.report.report_data.hex()
+    if found != stated.lower():
+        raise Rejected(Code.EVIDENCE_NOT_BOUND, expected=stated.lower(), found=found)
 
 
 def _events(quote: Quote, log: EventLog) -> tuple[Measured, ...]:
@@ -282,6 +352,13 @@ def _report(quote: Quote) -> dict[str, Any]:
         "tee_tcb_svn": report.tee_tcb_svn.hex(),
         "report_data": report.report_data.hex(),
     }
+
+
+def _collateral(path: Path) -> Collateral:
+    try:
+        return parse_collateral(_read(path))
+    except Rejected as rejected:
+        raise Rejected(rejected.code, f"{path}: {rejected}") from rejected
 
 
 def _collateral_facts(collateral: Collateral) -> dict[str, Any]:

@@ -1,16 +1,15 @@
 """`atlas lineage`: draw where an artifact comes from, with the verdict's findings in their places."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from atlas.cli.session import session
-from atlas.cli.terminal import home_option
+from atlas.cli.terminal import home_option, write_file
 from atlas.cli.verify import judge
-from atlas.errors import InputError, Rejected
+from atlas.errors import Rejected
 from atlas.lineage import Lineage
 from atlas.lineage.render import to_dot, to_json, to_mermaid, to_text
 from atlas.lineage.svg import to_svg
@@ -32,7 +31,9 @@ _FORMATS: dict[str, Callable[[Lineage, Verdict], str]] = {
 
 @click.command()
 @click.argument("target", metavar="PATH|sha256:…")
-@click.option("--format", "form", type=click.Choice(list(_FORMATS)), default="text", show_default=True, help="As what.")
+@click.option(
+    "--format", "form", type=click.Choice(list(_FORMATS)), default="text", show_default=True, help="The form."
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="Into this file."
 )
@@ -64,23 +65,5 @@ def lineage(
     if output is None or str(output) == "-":
         click.echo(drawn, nl=False)
     else:
-        _write(output, drawn.encode("utf-8"))
+        write_file(output, drawn.encode("utf-8"))
     return 0 if verdict.holds else 1
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all; what is no regular file (a pipe, a device) is written into.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-            return
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -8,6 +8,7 @@ import click
 from atlas.cli.session import gather_what_can_be
 from atlas.cli.terminal import console, hashing, home_option, json_option, print_json
 from atlas.home import find_home
+from atlas.policy.evidence import load_references
 from atlas.publish import TYPES, publish
 
 
@@ -20,6 +21,8 @@ from atlas.publish import TYPES, publish
 def sign(path: Path, kind: str, publisher: str, home: Path | None, as_json: bool) -> None:
     """Sign an artifact as its publisher: writes PATH.c2pa beside it, and logs the signature."""
     found = find_home(home)
+    if kind == "reference":
+        load_references(path)  # what is signed as reference values must be some
     with hashing(path.name) as progress:
         sidecar, place = publish(found, path, kind, publisher, progress=progress)
     gather_what_can_be(found)

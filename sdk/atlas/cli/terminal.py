@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import json
+import os
 import sys
 import threading
 import time
@@ -80,6 +81,24 @@ def parse_time(value: str | None) -> dt.datetime:
     except ValueError as error:
         raise InputError(f"--at {value}: not a time", mend="write it as 2026-01-31 or 2026-01-31T12:00:00Z") from error
     return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file as a whole or not at all; what is no regular file (a pipe, a device) is written into.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def parse_arguments(pairs: tuple[str, ...]) -> dict[str, Any]:

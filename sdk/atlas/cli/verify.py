@@ -1,6 +1,7 @@
 """`atlas verify` and `atlas explain`: the same verdict, shown as a table or as paths with what to do."""
 
 import datetime as dt
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,12 @@ from atlas.codes import Code
 from atlas.errors import InputError
 from atlas.lineage import Facts, Lineage
 from atlas.lineage.render import MARKS
-from atlas.policy import default_policy, load_policy, with_references
-from atlas.policy.evidence import ReferenceValues, load_references
+from atlas.policy import Policy, default_policy, load_policy, with_references
+from atlas.policy.evidence import ReferenceValues, parse_references
 from atlas.policy.schema import signed_only
 from atlas.publish import TYPES
 from atlas.remeasure import changed_ancestors, changed_artifact
-from atlas.statement import Step
+from atlas.statement import FAILED_EVIDENCE, Publisher, Step
 from atlas.verdict import Finding, Outcome, Severity, Verdict
 
 
@@ -103,11 +104,12 @@ def judge(
     rules = load_policy(policy) if policy else default_policy()
     time = parse_time(at)
     if reference:
-        rules = with_references(rules, _references(opened, reference, time))
+        rules = with_references(rules, _references(opened, rules, reference, time))
     subject = find_subject(opened.archive, target)
     verifier = opened.verifier(subject.sidecar)
     kind = subject.measured.kind if subject.measured else None
-    verdict, lineage = verifier.judge(subject.sha256, rules, time, kind)
+    place = str(Path(target).resolve()) if subject.measured else ""
+    verdict, lineage = verifier.judge(subject.sha256, rules, time, kind, place)
     verdict = _named(verdict, subject)
     if subject.measured:
         changed = changed_artifact(opened.archive, Path(target), subject.measured, verifier.trusts)
@@ -121,17 +123,26 @@ def judge(
     return verdict, lineage
 
 
-def _references(opened: Session, path: Path, at: dt.datetime) -> ReferenceValues:
-    """Reference values from a file, if a publisher whom the trust root knows has signed it.
+def _references(opened: Session, policy: Policy, path: Path, at: dt.datetime) -> ReferenceValues:
+    """Reference values from a file, if a publisher has signed it whom the trust root and the policy accept.
 
     Raises:
-        InputError: if it cannot be read, or nobody who is trusted has signed it.
+        InputError: if it cannot be read, or nobody who is accepted has signed it.
     """
-    references = load_references(path)
+    try:
+        raw = path.read_bytes()  # once: what is believed is what was verified
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    references = parse_references(raw, str(path))
     subject = find_subject(opened.archive, str(path))
-    verdict, lineage = opened.verifier(subject.sidecar).judge(subject.sha256, signed_only(), at)
-    output = lineage.nodes[0].facts.manifest.output if lineage else None
-    if not verdict.holds or output is None or output.schema != TYPES["reference"]:
+    if subject.sha256 != hashlib.sha256(raw).hexdigest():
+        raise InputError(f"{path}: changed while it was read", mend="verify when nobody writes to it")
+    signed = signed_only(policy.spec.origins.publishers)
+    verdict, lineage = opened.verifier(subject.sidecar).judge(subject.sha256, signed, at)
+    manifest = lineage.nodes[0].facts.manifest if lineage else None
+    published = manifest is not None and isinstance(manifest.statement.maker, Publisher)
+    meant = manifest is not None and manifest.output is not None and manifest.output.schema == TYPES["reference"]
+    if not verdict.holds or not published or not meant:
         why = ", ".join(sorted({each.code for each in verdict.findings})) or "signed as something else"
         raise InputError(f"{path}: not signed as reference values: {why}", mend=f"atlas sign {path} --type reference")
     return references
@@ -167,13 +178,15 @@ def _print_summary(verdict: Verdict, lineage: Lineage | None) -> None:
 
 
 def _table(verdict: Verdict, lineage: Lineage) -> Table:
-    refused = {each.path: each for each in verdict.findings if each.severity is not Severity.WARNING}
+    refused = [each for each in verdict.findings if each.severity is not Severity.WARNING]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("step", "made", "digest", "signed by", "log", "evidence", "verdict"):
         table.add_column(heading, overflow="fold")
     for node in lineage.nodes:
         facts, maker = node.facts, node.facts.manifest.statement.maker
-        codes = sorted({each.code.value for path, each in refused.items() if _belongs(path, node.step_path)})
+        own = [each for each in refused if _belongs(each.path, node.step_path)]
+        codes, outcome = sorted({each.code.value for each in own}), Outcome.of(each.severity for each in own)
+        mark = MARKS[outcome]
         table.add_row(
             maker.task if isinstance(maker, Step) else f"published by {maker.name}",
             node.name,
@@ -181,7 +194,7 @@ def _table(verdict: Verdict, lineage: Lineage) -> Table:
             facts.trusted.authority.name,
             f"#{facts.logged.index}" if facts.logged else "—",
             _evidence(facts),
-            Text("✗ " + ", ".join(codes), style="red") if codes else Text("✓", style="green"),
+            Text(f"{mark} {', '.join(codes)}".rstrip(), style=_STYLES[outcome].removeprefix("bold ")),
         )
     return table
 
@@ -191,7 +204,8 @@ def _evidence(facts: Facts) -> str:
     if facts.evidence_rejection:
         return "✗"
     if facts.evidence is None:
-        return "none"
+        stated = facts.manifest.statement.evidence
+        return f"{stated.removeprefix(FAILED_EVIDENCE)} failed" if stated.startswith(FAILED_EVIDENCE) else "none"
     root = facts.evidence.root
     return (
         f"{root.name} (proves nothing)" if root.simulated else f"{root.name}: {facts.evidence.verified.platform.status}"

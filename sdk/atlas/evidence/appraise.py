@@ -49,6 +49,8 @@ class Appraisal:
     root: EvidenceRoot
     """Who vouches for it."""
     verified: VerifiedQuote
+    collateral: tuple[str, ...]
+    """Digests of all the collateral that it was judged by."""
     events: tuple[Measured, ...] | None
     """What the pod's agent measured, from an event log that leads to the quote; None if there is no log."""
     gpus: tuple[AttestedGpu, ...]
@@ -107,11 +109,12 @@ def appraise(
         raise Rejected(Code.EVIDENCE_PROVIDER_MISMATCH, expected=stated, found="a quote of another kind")
     actual = bind(spki, Context.of(statement.maker, evidence.bound.context.nonce), dump_statement(statement))
     _check_bound(evidence, quote, actual, nonce)
-    root, verified = _verify(quote, [each for each in roots if each.tee is Tee.TDX], lookup, at)
+    root, verified, collateral = _verify(quote, [each for each in roots if each.tee is Tee.TDX], lookup, at)
     return Appraisal(
         provider=stated,
         root=root,
         verified=verified,
+        collateral=collateral,
         events=_events(evidence, quote),
         gpus=_gpus(evidence, actual.digest, roots, at),
         nonce=evidence.bound.context.nonce,
@@ -120,9 +123,15 @@ def appraise(
 
 
 def verify_under(
-    quote: Quote, roots: Sequence[EvidenceRoot], collateral: Collateral, at: dt.datetime
+    quote: Quote, roots: Sequence[EvidenceRoot], collateral: Sequence[Collateral], at: dt.datetime | None = None
 ) -> tuple[EvidenceRoot, VerifiedQuote]:
     """Verify a quote under whichever of these roots vouches for it.
+
+    Args:
+        quote: strictly parsed.
+        roots: who is believed.
+        collateral: all of which must hold; the last one is reported.
+        at: as of when; by default, of when each of the collateral was issued.
 
     Raises:
         Rejected: why none does; of the root under which it came furthest.
@@ -130,7 +139,8 @@ def verify_under(
     rejected: Rejected | None = None
     for root in roots:
         try:
-            return root, verify_quote(quote, collateral, root.certificate, at)
+            verified = [verify_quote(quote, each, root.certificate, at or each.issued) for each in collateral]
+            return root, verified[-1]
         except Rejected as error:
             if rejected is None or rejected.code is Code.QUOTE_CERTIFICATE_INVALID:
                 rejected = error
@@ -139,12 +149,13 @@ def verify_under(
 
 def _verify(
     quote: Quote, roots: Sequence[EvidenceRoot], lookup: Lookup, at: dt.datetime
-) -> tuple[EvidenceRoot, VerifiedQuote]:
+) -> tuple[EvidenceRoot, VerifiedQuote, tuple[str, ...]]:
     platform = platform_of(quote)
     collateral = select(lookup(platform), at)
-    if collateral is None:
+    if not collateral:
         raise Rejected(Code.COLLATERAL_MISSING, expected=f"collateral for FMSPC {platform[0]} at {at:%FT%TZ}")
-    return verify_under(quote, roots, collateral, max(at, collateral.issued))
+    root, verified = verify_under(quote, roots, collateral, max(at, *(each.issued for each in collateral)))
+    return root, verified, tuple(each.sha256 for each in collateral)
 
 
 def _check_bound(evidence: Evidence, quote: Quote, actual: Binding, nonce: str | None) -> None:

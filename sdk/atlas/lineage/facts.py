@@ -101,8 +101,9 @@ def _appraised(trusted: TrustedManifest, trust: TrustRoot, lookup: Lookup) -> tu
     spki = manifest.signer.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    # the authority issued the certificate when the step signed, so it vouches for the time; the step itself does not
-    made = manifest.signer.not_valid_before_utc + BACKDATE
+    # the authority issued the certificate when the step signed, so it vouches that it was no earlier; a step that says
+    # itself that it ended later, with a key that it kept, is judged by what was known then
+    made = max(manifest.signer.not_valid_before_utc + BACKDATE, manifest.statement.ended)
     try:
         return appraise(manifest.evidence, manifest.statement, spki, trust.evidence_roots, lookup, made), None
     except Rejected as rejected:

@@ -91,6 +91,17 @@ class Lineage:
         rest = (node for box, node in nodes.items() if box != first)
         return Lineage((nodes[first], *rest), tuple(origins), self.findings)
 
+    def beyond(self, other: "Lineage") -> "Lineage":
+        """What of this lineage the other one does not have: for judging an evaluation of what the other leads to."""
+        nodes = tuple(node for node in self.nodes if node.box not in other.by_box)
+        shared = {each.input for each in other.origins}
+        said = {(each.code, each.expected, each.found) for each in other.findings}
+        return Lineage(
+            nodes or self.nodes[:1],
+            tuple(each for each in self.origins if each.input not in shared),
+            tuple(each for each in self.findings if (each.code, each.expected, each.found) not in said),
+        )
+
     @cached_property
     def by_box(self) -> dict[str, Node]:
         """Nodes by their manifests' identity."""

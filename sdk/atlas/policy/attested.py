@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from atlas.codes import Code
 from atlas.errors import Rejected
@@ -15,9 +16,19 @@ from atlas.statement import FAILED_EVIDENCE, NO_EVIDENCE
 from atlas.trust import EvidenceRoot
 from atlas.verdict import Finding, Severity
 
-Today = Mapping[str, Platform | Rejected | None]
-"""Box digest of an attested manifest -> what is said of its platform at the time of verification: the same as before
-(absent), something else, that it no longer holds, or (None) nothing, because no collateral is in force."""
+
+@dataclass(frozen=True)
+class Standing:
+    """What is said of a platform at the time of verification."""
+
+    said: Platform | Rejected | None
+    """As the latest collateral has it, or why that no longer vouches for it; None if there is none."""
+    stale: bool
+    """Whether that collateral is no longer in force."""
+
+
+Today = Mapping[str, Standing]
+"""Box digest of an attested manifest -> where its platform stands now; absent: as when the evidence was made."""
 
 _UNJUDGED = {Code.COLLATERAL_MISSING, Code.QUOTE_CERTIFICATE_INVALID, Code.EVIDENCE_PROVIDER_UNKNOWN}
 """Why evidence cannot be judged here, though it may be genuine."""
@@ -85,9 +96,9 @@ def registers(report: TdReport) -> dict[str, str]:
 
 
 def _tcb(platform: Platform, rules: Tcb, at: dt.datetime) -> Iterator[Rejected]:
-    status = platform.status
-    if status in _OUT_OF_DATE and at - platform.level_date <= rules.grace:
-        status = _OUT_OF_DATE[status]
+    status, age = platform.status, at - platform.level_date
+    if status == platform.level_status and status in _OUT_OF_DATE and dt.timedelta(0) <= age <= rules.grace:
+        status = _OUT_OF_DATE[status] if rules.grace else status
     advisories = ", ".join(platform.advisories)
     if status not in rules.statuses:
         found = f"{platform.status} ({advisories})" if advisories else platform.status
@@ -114,10 +125,12 @@ def _td(report: TdReport, rules: EvidenceRules) -> Iterator[Rejected]:
             yield Rejected(Code.TD_ATTRIBUTE_NOT_ALLOWED, found=name)
     if rules.td.xfam is not None and report.xfam.hex() not in rules.td.xfam:
         yield Rejected(Code.TD_XFAM_NOT_ALLOWED, expected=" or ".join(rules.td.xfam), found=report.xfam.hex())
-    if rules.reference:
+    if rules.reference is not None:
         found = registers(report)
         misses = [list(_misses(each, found)) for each in rules.reference]
-        if all(misses):
+        if not misses:
+            yield Rejected(Code.MRTD_NOT_ALLOWED, expected="no trust domain", found=found["mrtd"])
+        elif all(misses):
             yield from min(misses, key=len)  # the nearest one says best what is wrong
 
 
@@ -142,19 +155,16 @@ def _event_log(appraisal: Appraisal, rules: EvidenceRules) -> Iterator[Rejected]
 
 def _today(node: Node, appraisal: Appraisal, rules: EvidenceRules, today: Today, at: dt.datetime) -> Iterator[Finding]:
     severity = Severity.REVIEW if rules.required else Severity.WARNING
-    if node.box not in today:
-        return
-    found = today[node.box]
     before = appraisal.verified.platform
-    if found is None:
+    standing = today.get(node.box, Standing(before, stale=False))
+    if standing.stale:
         stale = Rejected(Code.COLLATERAL_STALE, expected=f"collateral for FMSPC {before.fmspc} in force")
         yield Finding.of(stale, node.step_path, severity if rules.recheck is Need.REQUIRED else Severity.WARNING)
-        return
-    if isinstance(found, Rejected):
-        why = [f"{found.code}: {found}"]
+    if isinstance(standing.said, Rejected):
+        why = [f"{standing.said.code}: {standing.said}"]
     else:
         known = {(each.code, each.found) for each in _tcb(before, rules.tcb, appraisal.at)}
-        worse = {(each.code, each.found) for each in _tcb(found, rules.tcb, at)} - known
+        worse = {(each.code, each.found) for each in _tcb(standing.said or before, rules.tcb, at)} - known
         why = sorted({text for _, text in worse})
     if why:
         degraded = Rejected(Code.TCB_DEGRADED, expected=before.status, found="; ".join(why))

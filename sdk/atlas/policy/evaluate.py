@@ -17,7 +17,7 @@ from atlas.policy.attested import Today, judge_evidence
 from atlas.policy.fields import Need
 from atlas.policy.schema import Metric, Policy, Rules
 from atlas.statement import Output, Statement, Step
-from atlas.verdict import Finding
+from atlas.verdict import Finding, Outcome
 
 
 def evaluate(
@@ -46,18 +46,41 @@ def evaluate(
     for metric in rules.metrics:
         measured = [each for each in (lineage, *evaluations) if _component(each) == metric.step]
         findings.update(_metric(lineage, metric, measured))
-    known = {(each.code, each.expected, each.found) for each in findings}
-    for each in relied_on(policy, lineage, evaluations):
-        further = _judge(each, rules, at, today)
-        findings.update(one for one in further if (one.code, one.expected, one.found) not in known)
+    for each in relied_on(lineage, policy, at, evaluations, today):
+        findings.update(_judge(each.beyond(lineage), rules, at, today))
     return tuple(sorted(findings))
 
 
-def relied_on(policy: Policy, lineage: Lineage, evaluations: Sequence[Lineage]) -> list[Lineage]:
-    """Those evaluations that the policy asks for: what it rests on must hold as well."""
+def relied_on(
+    lineage: Lineage,
+    policy: Policy,
+    at: dt.datetime,
+    evaluations: Sequence[Lineage],
+    today: Today = MappingProxyType({}),
+) -> list[Lineage]:
+    """Those evaluations that the policy asks for and that the artifact rests on.
+
+    Of several by one component, those that hold by themselves, and of these the ones of the artifact's own run if there
+    are any; all of them, if none holds. (Bounds on metrics apply to every evaluation, whether it is relied on or not.)
+    """
     asked = {metric.step for metric in policy.spec.metrics}
     asked.update(set(policy.spec.steps.required) - lineage.components)
-    return [each for each in evaluations if _component(each) in asked]
+    chosen: list[Lineage] = []
+    for component in sorted(asked):
+        candidates = [each for each in evaluations if _component(each) == component]
+        good = [each for each in candidates if _holds(each.beyond(lineage), policy.spec, at, today)]
+        own = [each for each in good or candidates if _run(each) == _run(lineage)]
+        chosen += own or good or candidates
+    return chosen
+
+
+def _holds(lineage: Lineage, rules: Rules, at: dt.datetime, today: Today) -> bool:
+    return Outcome.of(each.severity for each in _judge(lineage, rules, at, today)) is Outcome.HOLDS
+
+
+def _run(lineage: Lineage) -> str:
+    maker = lineage.nodes[0].facts.manifest.statement.maker
+    return maker.run if isinstance(maker, Step) else ""
 
 
 def _judge(lineage: Lineage, rules: Rules, at: dt.datetime, today: Today) -> Iterator[Finding]:

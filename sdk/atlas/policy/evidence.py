@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, StrictBool, model_validator
 
 from atlas.document import Strict, parse_document, read_document
 from atlas.policy.fields import Duration, Need
@@ -34,6 +34,7 @@ Status = Literal[
     "TDRelaunchAdvisedConfigurationNeeded",
 ]
 """What Intel says of a platform, best first; `Revoked` can never be allowed."""
+Advisory = Annotated[str, Field(pattern=r"^INTEL-SA-[0-9]+$")]
 Feature = Literal["dynamicPlatform", "cachedKeys", "smt"]
 
 
@@ -43,10 +44,10 @@ class Tcb(Strict):
     statuses: tuple[Status, ...] = ("UpToDate",)
     qe_statuses: tuple[Status, ...] = Field(default=("UpToDate",), alias="qeStatuses")
     """Of the quoting enclave."""
-    advisories: tuple[str, ...] | None = None
+    advisories: tuple[Advisory, ...] | None = None
     """Advisories that are accepted; absent: those that come with an allowed status."""
-    denied_advisories: tuple[str, ...] = Field(default=(), alias="deniedAdvisories")
-    min_evaluation: int = Field(default=0, ge=0, alias="minEvaluation")
+    denied_advisories: tuple[Advisory, ...] = Field(default=(), alias="deniedAdvisories")
+    min_evaluation: int = Field(default=0, ge=0, lt=1 << 31, alias="minEvaluation")
     """Least `tcbEvaluationDataNumber` that the platform was judged by."""
     min_date: AwareDatetime | None = Field(default=None, alias="minDate")
     """Earliest date of the level that the platform has reached."""
@@ -66,8 +67,8 @@ class PlatformRules(Strict):
 class TdRules(Strict):
     """What the trust domain may be like, beyond what is always refused."""
 
-    pks: bool = False
-    perfmon: bool = False
+    pks: StrictBool = False
+    perfmon: StrictBool = False
     xfam: tuple[Annotated[str, _hex(8)], ...] | None = None
     """Allowed XFAM values, hex as they stand in the quote; absent: any."""
 
@@ -83,7 +84,7 @@ class RequiredEvent(Strict):
 class EventLogRules(Strict):
     """What the event log must show."""
 
-    required: bool = False
+    required: StrictBool = False
     events: tuple[RequiredEvent, ...] = ()
 
 
@@ -112,18 +113,18 @@ class ReferenceValue(Strict):
 class EvidenceRules(Strict):
     """What is asked of the evidence of each step."""
 
-    required: bool = False
+    required: StrictBool = False
     """Whether each step must prove that it ran in a confidential pod. If not, what is wrong with evidence that is
     there is a warning, unless it is forged."""
     roots: tuple[str, ...] = ("intel",)
     """Evidence roots of the trust root that count."""
-    allow_simulated: bool = Field(default=False, alias="allowSimulated")
+    allow_simulated: StrictBool = Field(default=False, alias="allowSimulated")
     """Whether evidence that proves nothing will do, if its root is listed too."""
     tcb: Tcb = Tcb()
     platform: PlatformRules = PlatformRules()
     td: TdRules = TdRules()
-    reference: tuple[ReferenceValue, ...] = ()
-    """Trust domains that count; empty: any."""
+    reference: tuple[ReferenceValue, ...] | None = None
+    """Trust domains that count; absent: any."""
     event_log: EventLogRules = Field(default=EventLogRules(), alias="eventLog")
     gpu: Need = Need.OPTIONAL
     recheck: Need = Need.REQUIRED
@@ -133,7 +134,18 @@ class EvidenceRules(Strict):
     @classmethod
     def _in_a_word(cls, value: object) -> object:
         """`evidence: required` is short for `evidence: {required: true}`, and so for `optional`."""
-        return {"required": value == Need.REQUIRED} if value in tuple(Need) else value
+        if isinstance(value, str):
+            if value not in tuple(Need):
+                raise ValueError("write required, optional, or the rules themselves")
+            return {"required": value == Need.REQUIRED}
+        return value
+
+    @model_validator(mode="after")
+    def _binds(self) -> "EvidenceRules":
+        """Rules that refuse nothing must not look as if they did."""
+        if self.model_fields_set and "required" not in self.model_fields_set:
+            raise ValueError("say `required: true`, or `required: false` if these rules shall only warn")
+        return self
 
 
 class _References(Strict):

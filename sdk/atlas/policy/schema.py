@@ -94,19 +94,20 @@ class Policy(Strict):
         return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
 
 
-def signed_only() -> Policy:
-    """What must hold of a policy's own inputs, such as reference values: published, under the trust root."""
-    rules = {"origins": {"steps": []}, "log": "optional"}
+def signed_only(publishers: tuple[str, ...] | None) -> Policy:
+    """What must hold of a policy's own inputs, such as reference values: published, by one of these if given (hex)."""
+    listed = [f"sha256:{each}" for each in publishers] if publishers is not None else None
+    rules = {"origins": {"steps": [], "pinned": False, "publishers": listed}, "log": "optional"}
     return Policy.model_validate(
         {"apiVersion": "atlas.dev/v1alpha1", "kind": "LineagePolicy", "metadata": {"name": "signed"}, "spec": rules}
     )
 
 
 def with_references(policy: Policy, references: ReferenceValues) -> Policy:
-    """The policy with these reference values besides its own; it has a digest of its own."""
+    """The policy with these reference values besides its own; it requires evidence, and has a digest of its own."""
     evidence = policy.spec.evidence
-    values = (*evidence.reference, *references.spec.values)
-    rules = policy.spec.model_copy(update={"evidence": evidence.model_copy(update={"reference": values})})
+    changes = {"reference": (*(evidence.reference or ()), *references.spec.values), "required": True}
+    rules = policy.spec.model_copy(update={"evidence": evidence.model_copy(update=changes)})
     return Policy(apiVersion=policy.api_version, kind=policy.kind, metadata=policy.metadata, spec=rules)
 
 

@@ -7,12 +7,20 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from atlas.artifact import measure
+from atlas.evidence.simulator.machine import UnsafeSimulatedMachine
 from atlas.evidence.simulator.td import UnsafeSimulatedTd
+from atlas.home import open_home
+from atlas.manifest import sign_statement
+from atlas.publish import TYPES
+from atlas.statement import output_of
 from integration.cli.cli_support import Here
+from support import forge
 from unit.evidence.evidence_support import NOW, platform, real_collateral, simulated_root
 from unit.evidence.pccs_support import certify, pages, serving, tls_holder
 from unit.evidence.test_verify import REAL
@@ -40,7 +48,7 @@ def policy(here: Here, **rules: object) -> Path:
         "apiVersion": "atlas.dev/v1alpha1",
         "kind": "LineagePolicy",
         "metadata": {"name": "p"},
-        "spec": {"evidence": {"roots": ["simulated"], "allowSimulated": True, **rules}},
+        "spec": {"evidence": {"required": True, "roots": ["simulated"], "allowSimulated": True, **rules}},
     }
     return here.file("policy.yaml", json.dumps(document))
 
@@ -91,7 +99,10 @@ def test_a_simulated_quote(bare: Here, quote: Path, collateral: Path, trust: Pat
 def test_report_data(bare: Here, quote: Path, collateral: Path, trust: Path) -> None:
     given = ("evidence", "verify", quote, "--collateral", collateral, "--trust", trust, "--policy", policy(bare))
     bare(*given, "--report-data", (b"r" * 64).hex()).expect(0)
-    bare(*given, "--report-data", (b"s" * 64).hex()).expect(2, "carries other report data")
+    other = bare(*given, "--report-data", (b"s" * 64).hex(), "--json")
+    assert (other.code, other.error["error"]) == (1, "EvidenceNotBound")
+    for nonsense in ("", "zz", "00"):
+        bare(*given, "--report-data", nonsense).refused("not 64 bytes in hex")
 
 
 def test_show(bare: Here, quote: Path) -> None:
@@ -166,6 +177,45 @@ def test_reference_values_must_be_signed(atlas: Here, quote: Path) -> None:
     atlas("verify", data, "--reference", "more.yaml").refused("not signed as reference values")
 
 
+def test_reference_values_that_a_step_made(atlas: Here, quote: Path) -> None:
+    """Who may run a step may not say what counts as a good one."""
+    reference = atlas.file("reference.yaml", atlas("evidence", "reference", "--quote", quote).expect(0).out)
+    home, measured = open_home(atlas.home), measure(reference)
+    made = output_of(measured, "reference", uri=str(reference), schema=TYPES["reference"])
+    pinned = forge.source(b"data", pinned=True, link=None)
+    for inputs in ((), (pinned,)):
+        stated = forge.statement(outputs=(made,), inputs=inputs)
+        [sidecar] = sign_statement(stated, home.issuer(), dt.datetime.now(dt.UTC))
+        home.deposit({sidecar.name: sidecar.raw})
+        atlas("verify", atlas.signed(), "--reference", reference).refused("not signed as reference values")
+
+
+def test_reference_values_of_a_publisher_whom_the_policy_does_not_list(atlas: Here, quote: Path) -> None:
+    reference = atlas.file("reference.yaml", atlas("evidence", "reference", "--quote", quote).expect(0).out)
+    atlas("sign", reference, "--type", "reference").expect(0)
+    rules = {"apiVersion": "atlas.dev/v1alpha1", "kind": "LineagePolicy", "metadata": {"name": "p"}}
+    listed = atlas.file("policy.yaml", json.dumps({**rules, "spec": {"origins": {"publishers": []}}}))
+    answer = atlas("verify", reference, "--policy", listed, "--reference", reference)
+    answer.refused("OriginNotAllowed")
+
+
+def test_reference_values_require_evidence(atlas: Here, quote: Path) -> None:
+    """Who gives reference values does not want steps without evidence to pass them by."""
+    reference = atlas.file("reference.yaml", atlas("evidence", "reference", "--quote", quote).expect(0).out)
+    atlas("sign", reference, "--type", "reference").expect(0)
+    home = open_home(atlas.home)
+    made = output_of(measure(atlas.file("model.bin")), "model", uri=str(atlas.folder / "model.bin"))
+    [sidecar] = sign_statement(forge.statement(outputs=(made,), inputs=()), home.issuer(), dt.datetime.now(dt.UTC))
+    home.deposit({sidecar.name: sidecar.raw})
+    atlas("verify", "model.bin").expect(0)
+    answer = atlas("verify", "model.bin", "--reference", reference, "--json").expect(1)
+    assert [each["code"] for each in answer.json["findings"]] == ["EvidenceRequired"]
+
+
+def test_what_is_signed_as_reference_values_must_be_some(atlas: Here) -> None:
+    atlas("sign", atlas.file("policy.yaml", "kind: LineagePolicy\n"), "--type", "reference").expect(2, "policy.yaml")
+
+
 def test_reference_values_with_a_mistake(atlas: Here) -> None:
     data = atlas.signed()
     path = atlas.file("reference.yaml", "apiVersion: atlas.dev/v1alpha1\nkind: ReferenceValues\nmetadata: {name: x}\n")
@@ -192,14 +242,47 @@ def test_import(atlas: Here, real_data: Path) -> None:
     assert simulated.code == 1, "the simulator's word is no collateral of Intel"
 
 
+def test_old_collateral_does_not_undo_what_is_known(atlas: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collateral of then is for evidence of then; what is as new as what is known must not be older in anything."""
+    monkeypatch.setattr("atlas.cli.evidence.intel_root", simulated_root)
+
+    def give(name: str, **numbers: Any) -> Path:
+        return atlas.file(f"{name}.json", platform().collateral(NOW, **numbers).raw)
+
+    atlas("evidence", "import", give("known", pck_crl_number=9)).expect(0)
+    composed = give("composed", evaluation=19, pck_crl_number=1)
+    for at in ([], ["--at", NOW.isoformat()]):
+        answer = atlas("evidence", "import", composed, *at, "--json")
+        assert (answer.code, answer.error["error"]) == (1, "CollateralRolledBack")
+    old = atlas.file("old.json", platform().collateral(NOW - dt.timedelta(days=20)).raw)
+    atlas("evidence", "import", old, "--at", (NOW - dt.timedelta(days=15)).isoformat()).expect(0)
+
+
+def test_export(atlas: Here) -> None:
+    data = atlas.signed()
+    atlas("evidence", "export", data, "--into", "shown").refused("has no evidence")
+    atlas("evidence", "export", atlas.file("other", "x"), "--into", "shown").refused("no manifest vouches")
+    assert not (atlas.folder / "shown").exists()
+
+
 def test_fetch(atlas: Here) -> None:
     atlas.signed()
     nothing = atlas("evidence", "fetch", "--json").expect(0).json
-    assert nothing == {"fetched": [], "fresh": [], "simulated": False}
+    assert nothing == {"fetched": [], "fresh": [], "failed": [], "simulated": False}
     assert "nothing to fetch" in atlas("evidence", "fetch").expect(0).out
     atlas("evidence", "simulate").expect(0)
-    assert atlas("evidence", "fetch", "--json").expect(0).json == {"fetched": [], "fresh": [], "simulated": True}
-    assert atlas("evidence", "fetch", "--json").expect(0).json == {"fetched": [], "fresh": [], "simulated": False}
+    assert atlas("evidence", "fetch", "--json").expect(0).json == {
+        "fetched": [],
+        "fresh": [],
+        "failed": [],
+        "simulated": True,
+    }
+    assert atlas("evidence", "fetch", "--json").expect(0).json == {
+        "fetched": [],
+        "fresh": [],
+        "failed": [],
+        "simulated": False,
+    }
 
 
 def test_fetch_over_tls(atlas: Here, quote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,14 +301,30 @@ def test_fetch_over_tls(atlas: Here, quote: Path, tmp_path: Path, monkeypatch: p
         assert f"{fmspc} platform: fresh" in atlas(*given).expect(0).out
         assert f"{fmspc} platform: fetched" in atlas(*given, "--force").expect(0).out
         server.pages = pages(platform().collateral(NOW, evaluation=17))
-        rolled_back = atlas(*given, "--force", "--json")
-        assert (rolled_back.code, rolled_back.error["error"]) == (1, "CollateralRolledBack")
+        rolled_back = atlas(*given, "--force", "--json").expect(1).json
+        assert [each["error"] for each in rolled_back["failed"]] == ["CollateralRolledBack"]
+
+
+def test_one_platform_that_there_is_none_of_keeps_no_other_waiting(
+    atlas: Here, quote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the archive has evidence of is not verified: a forged quote names what it likes."""
+    monkeypatch.setattr("atlas.cli.evidence.intel_root", simulated_root)
+    authority = certify("authority of TLS", ca=True)
+    ca_file = atlas.file("ca.pem", authority.pem)
+    bogus = platform().sibling(NOW, UnsafeSimulatedMachine(fmspc=bytes(6))).quote(b"r" * 64)
+    given = ("evidence", "fetch", "--quote", quote, "--quote", atlas.file("bogus.bin", bogus), "--ca", ca_file)
+    with serving(pages(platform().collateral(NOW)), tls_holder(authority, "127.0.0.1"), tmp_path) as server:
+        answer = atlas(*given, "--from", server.url, "--json").expect(1).json
+    assert [each["fmspc"] for each in answer["fetched"]] == [platform().machine.fmspc.hex()]
+    assert [each["platform"] for each in answer["failed"]] == ["000000000000 platform"]
 
 
 def test_fetch_from_a_service_that_is_not_there(atlas: Here, quote: Path) -> None:
     atlas("evidence", "fetch", "--quote", quote, "--from", "http://localhost:1").refused("https")
-    answer = atlas("evidence", "fetch", "--quote", quote, "--from", "https://localhost:1")
-    answer.refused("localhost:1")
+    answer = atlas("evidence", "fetch", "--quote", quote, "--from", "https://localhost:1").expect(1)
+    for words in ("FetchError", "localhost:1", "mend:"):
+        assert words in answer.out
 
 
 def test_simulate(atlas: Here) -> None:

@@ -270,7 +270,12 @@ def level_too_old(world: World) -> Outcome:
     return world.verify_quote(collateral=said(level_date=today() - 400 * DAY))
 
 
-@attack(Part.EVIDENCE, Code.QE_STATUS_NOT_ALLOWED, answers="known hole accepted")
+@attack(
+    Part.EVIDENCE,
+    Code.QE_STATUS_NOT_ALLOWED,
+    answers="known hole accepted",
+    inherent=(Code.TCB_STATUS_NOT_ALLOWED,),  # what is said of all together
+)
 def enclave_out_of_date(world: World) -> Outcome:
     """Has the quote signed by a quoting enclave that is out of date, on a machine that is not."""
     return world.verify_quote(collateral=said(qe_status="OutOfDate"))

@@ -67,7 +67,7 @@ def fields(model: type[pydantic.BaseModel], prefix: str = "") -> Iterator[tuple[
     """(dotted name, default as the page writes it) of every field, of models in models too."""
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"
-        kinds = [field.annotation, *get_args(field.annotation)]
+        kinds = [field.annotation, *(each for one in get_args(field.annotation) for each in (one, *get_args(one)))]
         inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)), None)
         if inner is None or path == "spec":
             yield path, written(field.get_default(call_default_factory=True))

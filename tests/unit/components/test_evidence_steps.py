@@ -110,8 +110,9 @@ def test_a_step_that_may_go_on_is_recorded_as_unattested(runner: StepRunner, hom
 @pytest.mark.parametrize("word", ["", "yes", "1", "ALLOWED"])
 def test_going_on_must_be_allowed_in_so_many_words(runner: StepRunner, word: str) -> None:
     told, command = write_model(runner)
-    code, out, _ = runner.run(runner.argv(told, *command, flags=("--evidence", "tdx")), ATLAS_UNATTESTED=word)
+    code, out, err = runner.run(runner.argv(told, *command, flags=("--evidence", "tdx")), ATLAS_UNATTESTED=word)
     assert (code, out) == (2, "")
+    assert not word or "ATLAS_UNATTESTED is" in err
 
 
 @pytest.mark.parametrize("lie", ["none", "simulated", "coco"])
@@ -220,6 +221,15 @@ def test_what_is_ordered_once_stays_ordered() -> None:
     assert other.count("--evidence") == 1
     assert other[other.index("--evidence") + 1] == "tdx"
     assert "--evidence" not in _command(instrument_spec(SPEC))
+
+
+def test_an_order_is_found_wherever_it_stands() -> None:
+    ordered = instrument_spec(SPEC, evidence="coco")
+    command = _command(ordered)
+    place = command.index("--evidence")
+    moved = [*command[:place], *command[place + 2 : command.index("--")], "--evidence", "coco", "--", "sh"]
+    ordered["deploymentSpec"]["executors"]["exec-a"]["container"]["command"] = moved
+    assert _command(instrument_spec(ordered)) == command
 
 
 def test_an_order_is_not_part_of_the_code() -> None:

