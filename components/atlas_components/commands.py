@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from atlas.artifact import Kind
-from atlas.errors import AtlasError, FetchError, InputError
-from atlas.evidence.providers import PROVIDERS
+from atlas.errors import AtlasError, InputError
+from atlas.evidence.providers import PROVIDERS, SIMULATED
 from atlas.home import NAME, Home, create_home, find_home
-from atlas.provider import SIMULATED
 from atlas.simulated import make_simulator
 from atlas.statement import FAILED_EVIDENCE, Output, Statement, Step, parse_statement
 from atlas_components.documents import dump_documents, header_of, read_documents, write_text
@@ -124,13 +123,9 @@ def run(
         evidence=evidence or "",
         on_line=lambda line: click.echo(f"  {line}", err=True),
     )
-    from atlas.gather import gather  # noqa: PLC0415
+    from atlas.cli.session import gather_and_tell  # noqa: PLC0415
 
-    gathered = 0
-    try:
-        gathered = gather(home).manifests
-    except FetchError as error:  # the run is no worse for it; whatever verifies gathers again
-        click.echo(f"atlas: not everything is logged yet: {error}", err=True)
+    gathered = gather_and_tell(home).manifests
     statements = _statements(result.output)
     if as_json:
         click.echo(json.dumps(_result_json(result, statements, gathered), indent=2))

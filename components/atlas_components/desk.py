@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from atlas.errors import AtlasError, StateError, StepError
+from atlas.statement import NO_EVIDENCE
 from atlas_components import notary
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _evidence(ordered: str, environment: str) -> str:
             f"the pipeline orders evidence of {ordered[:40]!r}, and {EVIDENCE} says {environment[:40]!r}",
             mend=f"unset {EVIDENCE}, or instrument the pipeline with the provider that is meant",
         )
-    return ordered or environment or "none"
+    return ordered or environment or NO_EVIDENCE
 
 
 def _in_words(action: Callable[[], None]) -> Refusal:

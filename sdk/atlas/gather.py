@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
-from atlas.errors import Rejected, StorageError
+from atlas.errors import FetchError, Rejected, StorageError
+from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
 from atlas.log.claim import claim_entry
 from atlas.logs import log_of
 from atlas.manifest import Manifest, parse_manifest
-from atlas.provider import SIMULATED, has_simulator, load_simulator
+from atlas.provider import has_simulator, load_simulator
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Gathered:
     """Manifests that the log has acknowledged."""
     refused: tuple[tuple[Path, Rejected], ...]
     """Deposits that hold a sidecar which does not; they stay, set aside."""
+    unlogged: FetchError | None
+    """Why the log has not acknowledged the rest, which waits for the next time; None if nothing waits."""
 
 
 def open_archive(home: Home) -> Archive:
@@ -71,8 +74,11 @@ def gather(home: Home) -> Gathered:
             shutil.rmtree(deposit)
         if any(manifest.statement.evidence == SIMULATED for manifest, _ in manifests):
             refresh_simulated(home, archive, dt.datetime.now(dt.UTC))
-        logged = _log_all(home, archive)
-    return Gathered(new, logged, tuple(refused))
+        try:
+            logged, unlogged = _log_all(home, archive), None
+        except FetchError as error:  # what is archived is no worse for it
+            logged, unlogged = 0, error
+    return Gathered(new, logged, tuple(refused), unlogged)
 
 
 def refresh_simulated(home: Home, archive: Archive, now: dt.datetime) -> bool:

@@ -16,7 +16,6 @@ imported only where a key is used: every step of a pipeline pays for what it imp
 
 import contextlib
 import datetime as dt
-import json
 import os
 import shutil
 import stat
@@ -216,7 +215,7 @@ def create_home(path: Path, *, now: dt.datetime | None = None) -> Home:
         "ca.key": _pem(issuer.key),
         "ca.pem": issuer.certificate.public_bytes(serialization.Encoding.PEM),
         "log.key": _pem(log_key),
-        "trust.json": json.dumps(trust.to_json(), indent=2).encode() + b"\n",
+        "trust.json": trust.to_bytes(),
         ".gitignore": b"*\n",  # keys and databases are nobody's source
     }
     try:

@@ -4,6 +4,7 @@ The file `log.json` names the other log's addresses and its origin. Its key stan
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -112,5 +113,4 @@ def _pin(home: Home, trust: TrustRoot, pinned: PinnedLog) -> None:
                     mend="find out which one is right; two logs cannot have one origin",
                 )
             return
-    new = TrustRoot(trust.authorities, (*trust.logs, pinned), trust.evidence_roots)
-    home.write(home.trust_path.name, json.dumps(new.to_json(), indent=2).encode() + b"\n")
+    home.write(home.trust_path.name, replace(trust, logs=(*trust.logs, pinned)).to_bytes())

@@ -3,14 +3,12 @@
 from typing import TYPE_CHECKING
 
 from atlas.errors import EvidenceError, StateError, StepError
-from atlas.evidence.providers import PROVIDERS, Provider
+from atlas.evidence.providers import PROVIDERS, SIMULATED, Provider
 from atlas.home import Home
 
 if TYPE_CHECKING:
     from atlas.evidence.simulator.platform import UnsafeSimulatedPlatform
 
-SIMULATED = "simulated"
-"""The provider; and what its root is called in the trust root of its home."""
 SIMULATOR_FILE = "simulator.json"
 """Where a home keeps its simulated platform."""
 

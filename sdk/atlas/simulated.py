@@ -1,12 +1,13 @@
 """A home's simulated platform, whose evidence proves nothing."""
 
 import datetime as dt
-import json
+from dataclasses import replace
 
+from atlas.evidence.providers import SIMULATED
 from atlas.evidence.simulator.platform import UnsafeSimulatedPlatform
 from atlas.home import Home
-from atlas.provider import SIMULATED, SIMULATOR_FILE, has_simulator, load_simulator
-from atlas.trust import EvidenceRoot, Tee, TrustRoot
+from atlas.provider import SIMULATOR_FILE, has_simulator, load_simulator
+from atlas.trust import EvidenceRoot, Tee
 from atlas.trust_file import load_trust_root
 
 
@@ -23,6 +24,5 @@ def make_simulator(home: Home, now: dt.datetime) -> bool:
     root = EvidenceRoot(SIMULATED, Tee.TDX, platform.root, simulated=True)
     if root not in trust.evidence_roots:
         others = tuple(each for each in trust.evidence_roots if each.name != SIMULATED)
-        pinned = TrustRoot(trust.authorities, trust.logs, (*others, root))
-        home.write(home.trust_path.name, json.dumps(pinned.to_json(), indent=2).encode() + b"\n")
+        home.write(home.trust_path.name, replace(trust, evidence_roots=(*others, root)).to_bytes())
     return made

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -95,7 +96,7 @@ class Tee(StrEnum):
     GPU = "gpu"
 
 
-SIMULATED = "SIMULATED"
+_SIMULATED = "SIMULATED"
 """In the name of every certificate that the simulator makes."""
 
 
@@ -133,8 +134,12 @@ class TrustRoot:
         """Digest of the trust root's canonical JSON, hex: what a verdict names and a cache is keyed by."""
         return hashlib.sha256(dump_canonical(self.to_json())).hexdigest()
 
+    def to_bytes(self) -> bytes:
+        """The file that `trust_file` reads."""
+        return json.dumps(self.to_json(), indent=2).encode() + b"\n"
+
     def to_json(self) -> dict[str, Any]:
-        """The document that `from_json` reads."""
+        """The document that `trust_file` reads."""
         return {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -174,7 +179,7 @@ def load_evidence_root(name: str, tee: Tee, pem: str, *, simulated: bool) -> Evi
     if name == INTEL and not pem:
         pem = INTEL_ROOT
     certificate = _load_ca(what, pem)
-    if (SIMULATED in certificate.subject.rfc4514_string()) != simulated:
+    if (_SIMULATED in certificate.subject.rfc4514_string()) != simulated:
         raise DocumentError(
             f"{what}: `simulated` is {str(simulated).lower()}, and its certificate says otherwise",
             mend="say `simulated: true` of the simulator's root, and of no other",

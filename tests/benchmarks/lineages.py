@@ -8,12 +8,12 @@ from pathlib import Path
 from atlas.artifact import Kind, measure_properties
 from atlas.evidence.attest import attestor
 from atlas.evidence.binding import Context
-from atlas.evidence.providers import Provider
+from atlas.evidence.providers import SIMULATED, Provider
 from atlas.gather import gather
 from atlas.home import Home, create_home
 from atlas.keys import Issuer
 from atlas.manifest import Sidecar, sign_statement
-from atlas.provider import SIMULATED, choose
+from atlas.provider import choose
 from atlas.simulated import make_simulator
 from atlas.statement import NO_EVIDENCE, Input, Link, Output, Statement, Step, output_of
 

@@ -15,11 +15,11 @@ from atlas.cli.session import session
 from atlas.cli.terminal import console, print_findings
 from atlas.cli.verify import judge, print_verdict
 from atlas.errors import InputError, StateError
+from atlas.evidence.providers import SIMULATED
 from atlas.gather import gather
 from atlas.home import NAME, Home, create_home
 from atlas.lineage import Lineage
 from atlas.lineage.svg import to_svg
-from atlas.provider import SIMULATED
 from atlas.simulated import make_simulator
 from atlas.verdict import Verdict
 from atlas_components.demo.acts import Act, acts

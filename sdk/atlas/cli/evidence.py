@@ -13,7 +13,7 @@ import yaml
 from rich.text import Text
 
 from atlas.archive import Archive
-from atlas.cli.session import find_subject
+from atlas.cli.session import find_subject, gather_and_tell
 from atlas.cli.terminal import (
     console,
     home_option,
@@ -29,20 +29,20 @@ from atlas.evidence.appraise import REAL, Appraisal, verify_under
 from atlas.evidence.document import parse_evidence
 from atlas.evidence.fetch import INTEL_PCS, INTEL_ROOT_CRL, Service, fetch_collateral, needs_refresh
 from atlas.evidence.initdata import parse_annotation, parse_initdata
+from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.aael import Measured, measured_events
 from atlas.evidence.tdx.check import check_collateral
 from atlas.evidence.tdx.collateral import Collateral, latest, parse_collateral, select
 from atlas.evidence.tdx.eventlog import EventLog, parse_event_log
 from atlas.evidence.tdx.quote import Quote, parse_quote
-from atlas.evidence.tdx.replay import check_replay
+from atlas.evidence.tdx.replay import check_replay, differences
 from atlas.evidence.tdx.verify import platform_of
-from atlas.gather import gather, open_archive, refresh_simulated
+from atlas.gather import open_archive, refresh_simulated
 from atlas.home import find_home
 from atlas.manifest import Manifest, parse_manifest
 from atlas.policy import default_policy, load_policy, with_references
 from atlas.policy.attested import judge_appraisal, registers
 from atlas.policy.evidence import load_references
-from atlas.provider import SIMULATED
 from atlas.simulated import make_simulator
 from atlas.trust import EvidenceRoot, Tee, intel_root
 from atlas.trust_file import load_trust_root
@@ -119,6 +119,24 @@ def verify(
 
 
 @evidence.command()
+@click.argument("known_good", metavar="KNOWN-GOOD", type=_FILE)
+@click.argument("event_log", metavar="LOG", type=_FILE)
+@json_option
+def diff(known_good: Path, event_log: Path, as_json: bool) -> int:
+    """Name every event of LOG that differs from a KNOWN-GOOD event log: exit 0 if none does, 1 otherwise.
+
+    Both are taken at their word: `atlas evidence verify` holds a log against a quote.
+    """
+    found = differences(_event_log(known_good), _event_log(event_log))
+    if as_json:
+        print_json({"differences": found})
+    else:
+        for each in found or ["no difference"]:
+            console.print(each, soft_wrap=True)
+    return 1 if found else 0
+
+
+@evidence.command()
 @click.option("--name", default="confidential-pod", show_default=True, help="What to call the trust domain.")
 @click.option("--quote", "quotes", multiple=True, type=_FILE, help="A quote of a known-good trust domain.")
 @click.option("--initdata", type=_FILE, help="The pod's initdata: TOML, or the annotation's value.")
@@ -179,7 +197,7 @@ def fetch(
     found, now = find_home(home), dt.datetime.now(dt.UTC)
     crl = root_crl or (INTEL_ROOT_CRL if url.rstrip("/") == INTEL_PCS else "")
     service = Service(url, root_crl_url=crl, ca_file=ca_file)
-    gather(found)
+    gather_and_tell(found)
     fetched, fresh, root = [], [], intel_root().certificate
     failed: dict[str, FetchError | Rejected] = {}
     with open_archive(found) as archive:
@@ -305,7 +323,7 @@ def _appraise(
 ) -> Appraisal:
     quote = parse_quote(raw)
     root, verified = verify_under(quote, [each for each in roots if each.tee is Tee.TDX], [collateral], at)
-    events = _events(quote, parse_event_log(_read(event_log))) if event_log else None
+    events = _events(quote, _event_log(event_log)) if event_log else None
     return Appraisal(SIMULATED if root.simulated else "tdx", root, verified, (collateral.sha256,), events, (), "", at)
 
 
@@ -355,8 +373,20 @@ def _report(quote: Quote) -> dict[str, Any]:
 
 
 def _collateral(path: Path) -> Collateral:
-    try:
+    with _named(path):
         return parse_collateral(_read(path))
+
+
+def _event_log(path: Path) -> EventLog:
+    with _named(path):
+        return parse_event_log(_read(path))
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say of which file it is that something does not hold."""
+    try:
+        yield
     except Rejected as rejected:
         raise Rejected(rejected.code, f"{path}: {rejected}") from rejected
 

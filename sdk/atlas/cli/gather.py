@@ -13,7 +13,7 @@ from atlas.home import find_home
 @home_option
 @json_option
 def gather(home: Path | None, as_json: bool) -> int:
-    """Archive and log the manifests that wait in the home's inbox."""
+    """Archive and log the manifests that wait in the home's inbox: exit 1 if one is refused, 2 if the log is away."""
     gathered = gather_home(find_home(home))
     refused = [
         {"deposit": str(place), "code": rejected.code.value, "message": str(rejected)}
@@ -25,4 +25,6 @@ def gather(home: Path | None, as_json: bool) -> int:
         console.print(f"{gathered.manifests} new manifests, {gathered.logged} logged")
         for each in refused:
             console.print(f"✗ {each['code']}  {each['message']}\n    set aside in {each['deposit']}", soft_wrap=True)
+    if gathered.unlogged:
+        raise gathered.unlogged
     return 1 if refused else 0

@@ -9,9 +9,10 @@ import click
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, home_option, json_option, print_json
 from atlas.errors import InputError
-from atlas.gather import gather, open_archive
+from atlas.gather import open_archive
 from atlas.home import find_home
 from atlas.log import EmbeddedLog, open_checkpoint, verify_consistency
 from atlas.log.checkpoint import check_origin
@@ -37,7 +38,7 @@ def log() -> None:
 def checkpoint(home: Path | None, as_json: bool) -> None:
     """Print the log's newest checkpoint, a signed note."""
     found = find_home(home)
-    gather(found)
+    gather_and_tell(found)
     with log_of(found) as opened:
         note = opened.checkpoint()
         if note is None:
@@ -160,7 +161,7 @@ def _open(home: Path | None) -> EmbeddedLog:
             f"{found.path}: records in {other.pinned.origin}, which this command cannot ask",
             mend="ask that log, or choose the home's own with `atlas log use own`",
         )
-    gather(found)
+    gather_and_tell(found)
     return own_log(found)
 
 

@@ -11,8 +11,8 @@ import click
 from atlas.archive import Archive, Stored
 from atlas.artifact import Measurement, measure
 from atlas.cli.terminal import hashing
-from atlas.errors import FetchError, InputError
-from atlas.gather import gather, open_archive
+from atlas.errors import InputError
+from atlas.gather import Gathered, gather, open_archive
 from atlas.home import Home, find_home
 from atlas.lineage import Source
 from atlas.lineage.facts import StoredManifest
@@ -59,17 +59,19 @@ def session(home: Path | None, trust: Path | None) -> Iterator[Session]:
     """
     found = find_home(home)
     root = load_trust_root(trust or found.trust_path)
-    gather_what_can_be(found)
+    gather_and_tell(found)
     with open_archive(found) as archive:
         yield Session(found, archive, root)
 
 
-def gather_what_can_be(home: Home) -> None:
-    """Gather; where the log cannot be reached, say so, and go on with what is archived and not logged."""
-    try:
-        gather(home)
-    except FetchError as error:
-        click.echo(f"atlas: not everything is logged yet: {error}", err=True)
+def gather_and_tell(home: Home) -> Gathered:
+    """Gather; what is refused or not logged yet is said on standard error, and does not stop what comes next."""
+    gathered = gather(home)
+    for place, rejected in gathered.refused:
+        click.echo(f"atlas: {rejected.code}: {rejected}; set aside in {place}", err=True)
+    if gathered.unlogged:
+        click.echo(f"atlas: not everything is logged yet: {gathered.unlogged}", err=True)
+    return gathered
 
 
 def find_subject(archive: Archive, target: str) -> Subject:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from atlas.cli.session import gather_what_can_be
+from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, hashing, home_option, json_option, print_json
 from atlas.home import find_home
 from atlas.policy.evidence import load_references
@@ -25,7 +25,7 @@ def sign(path: Path, kind: str, publisher: str, home: Path | None, as_json: bool
         load_references(path)  # what is signed as reference values must be some
     with hashing(path.name) as progress:
         sidecar, place = publish(found, path, kind, publisher, progress=progress)
-    gather_what_can_be(found)
+    gather_and_tell(found)
     facts = {
         "artifact": f"sha256:{sidecar.manifest.asset_sha256}",
         "publisher": publisher,

@@ -14,6 +14,7 @@ from atlas.errors import Rejected
 from atlas.evidence.binding import Binding, Context, bind
 from atlas.evidence.document import Evidence, parse_evidence
 from atlas.evidence.nvidia import GpuClaims, verify_gpu
+from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.aael import Measured, measured_events
 from atlas.evidence.tdx.collateral import Collateral, select
 from atlas.evidence.tdx.eventlog import parse_event_log
@@ -26,7 +27,6 @@ from atlas.trust import EvidenceRoot, Tee
 SIMULATOR_MARK = b"ATLAS-SIMULATED"
 REAL = ("tdx", "coco")
 """Providers whose evidence comes from hardware."""
-_SIMULATED = ("simulated",)
 
 Lookup = Callable[[tuple[str, str]], Sequence[Collateral]]
 """Collateral for a kind of platform: (FMSPC, authority)."""
@@ -100,12 +100,12 @@ def appraise(
     evidence = parse_evidence(text)
     if evidence.provider != stated:
         raise Rejected(Code.EVIDENCE_PROVIDER_MISMATCH, expected=stated, found=evidence.provider)
-    if stated not in REAL + _SIMULATED:
+    if stated not in (*REAL, SIMULATED):
         raise Rejected(Code.EVIDENCE_PROVIDER_UNKNOWN, found=stated[:80])
     if not isinstance(statement.maker, Step):
         raise Rejected(Code.EVIDENCE_CONTEXT_MISMATCH, expected="a step", found="a publisher")
     quote = parse_quote(evidence.attestation.quote)
-    if (quote.user_data.rstrip(b"\0") == SIMULATOR_MARK) != (stated in _SIMULATED):
+    if (quote.user_data.rstrip(b"\0") == SIMULATOR_MARK) != (stated == SIMULATED):
         raise Rejected(Code.EVIDENCE_PROVIDER_MISMATCH, expected=stated, found="a quote of another kind")
     actual = bind(spki, Context.of(statement.maker, evidence.bound.context.nonce), dump_statement(statement))
     _check_bound(evidence, quote, actual, nonce)

@@ -20,10 +20,6 @@ from typing import NoReturn
 
 from atlas.errors import DocumentError
 
-ANNOTATION = "io.katacontainers.config.hypervisor.cc_init_data"
-"""The annotation of a pod that carries it."""
-OLD_ANNOTATION = "io.katacontainers.config.runtime.cc_init_data"
-"""What older releases of Kata Containers call it."""
 VERSION = "0.1.0"
 ALGORITHMS = ("sha256", "sha384", "sha512")
 MAX_BYTES = 1 << 20

@@ -8,6 +8,7 @@ for writing and reading are given apart, because Rekor serves no tiles itself.
 import contextlib
 import json
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,8 +54,12 @@ class Address:
 
     def __post_init__(self) -> None:
         for url in (self.write_url, self.read_url):
-            parts = urllib3.util.parse_url(url)
-            if parts.scheme not in ("http", "https") or not parts.host or parts.auth:
+            try:
+                parts = urllib3.util.parse_url(url)
+                good = parts.scheme in ("http", "https") and parts.host and not parts.auth
+            except urllib3.exceptions.LocationParseError:
+                good = False
+            if not good:
                 raise InputError(f"{url!r} is not the address of a log", mend="give one such as https://rekor.example")
 
 
@@ -68,14 +73,18 @@ class Rekor2Log:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin; nothing is asked yet. Time is a parameter, so that waiting can be tested without waiting."""
+        """Begin; nothing is asked yet. Time is a parameter, so that waiting can be tested without waiting.
+
+        Raises:
+            InputError: if the authorities that vouch for the server cannot be read.
+        """
         self._address = address
         self._sleep, self._clock = sleep, clock
         self._http = urllib3.PoolManager(
             maxsize=AT_ONCE,
             retries=False,
             timeout=urllib3.Timeout(connect=min(5.0, address.timeout), read=address.timeout),
-            ca_certs=str(address.ca_file) if address.ca_file else None,
+            ssl_context=_tls(address.ca_file),
         )
 
     @property
@@ -240,3 +249,11 @@ class Rekor2Log:
         if length:
             raise FetchError(f"{url}: the answer breaks off", mend="try again later")
         return answer.status, answer.headers, read
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        mend = "give a file of PEM certificates"
+        raise InputError(f"{ca_file}: {error.strerror or error}", mend=mend) from error

@@ -14,7 +14,7 @@ import yaml
 
 from atlas.artifact import measure
 from atlas.evidence.simulator.machine import UnsafeSimulatedMachine
-from atlas.evidence.simulator.td import UnsafeSimulatedTd
+from atlas.evidence.simulator.td import UnsafeSimulatedTd, agent_event
 from atlas.home import open_home
 from atlas.manifest import sign_statement
 from atlas.publish import TYPES
@@ -79,8 +79,20 @@ def test_a_real_event_log(bare: Here, real_data: Path) -> None:
     place = raw.index(b"Spec ID") + 400
     edited = bare.file("log.bin", raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
     answer = bare(*given, "--event-log", edited, "--json")
-    assert answer.code == 1
-    assert answer.error["error"] in ("EventLogMismatch", "EventLogMalformed")
+    assert (answer.code, answer.error["error"]) == (1, "EventLogMismatch")
+
+
+def test_event_logs_that_differ(bare: Here) -> None:
+    td = UnsafeSimulatedTd()
+    good = bare.file("good.bin", td.event_log)
+    added = bare.file("added.bin", td.extended(agent_event("a", "b", "c")).event_log)
+    assert bare("evidence", "diff", good, good).expect(0).out == "no difference\n"
+    assert bare("evidence", "diff", good, added).expect(1).out == "event 3 (EV_EVENT_TAG, RTMR3) was added\n"
+    found = bare("evidence", "diff", added, good, "--json").expect(1).json
+    assert found == {"differences": ["event 3 (EV_EVENT_TAG, RTMR3) of the known-good log was dropped"]}
+    cut = bare.file("cut.bin", td.event_log[:100])
+    bare("evidence", "diff", good, cut).expect(1, "EventLogMalformed", "cut.bin")
+    bare("evidence", "diff", good, bare.folder / "absent").expect(2, "absent")
 
 
 def test_a_simulated_quote(bare: Here, quote: Path, collateral: Path, trust: Path) -> None:
@@ -113,11 +125,13 @@ def test_show(bare: Here, quote: Path) -> None:
     assert facts["mrtd"] in bare("evidence", "show", quote).expect(0).out
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\0" * 5000])
-def test_what_is_no_quote(bare: Here, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"", "QuoteMalformed"), (b"x" * 100, "QuoteNotTdx"), (b"\0" * 5000, "QuoteNotTdx")]
+)
+def test_what_is_no_quote(bare: Here, content: bytes, code: str) -> None:
     answer = bare("evidence", "show", bare.file("quote.bin", content), "--json")
     assert answer.code == 1
-    assert answer.error["error"] in ("QuoteMalformed", "QuoteNotTdx")
+    assert answer.error["error"] == code
     bare("evidence", "show", bare.folder / "none").expect(2, "none")
 
 

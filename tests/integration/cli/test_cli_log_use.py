@@ -87,6 +87,7 @@ def test_a_log_that_is_down_for_a_while(atlas: Here, other: Other, monkeypatch: 
     answer.expect(1, "not everything is logged yet")
     assert [each["code"] for each in answer.json["findings"]] == ["NotLogged"]
     atlas("gather").expect(2, other.url)
+    atlas("evidence", "fetch").expect(0, "not everything is logged yet")
     other.up()
     atlas("verify", path).expect(0)
     assert other.log.size == 2
@@ -152,3 +153,12 @@ def test_a_file_that_is_damaged(atlas: Here, other: Other) -> None:
 def test_a_home_records_in_its_own_log_unless_told(tmp_path: Path) -> None:
     home = create_home(tmp_path / ".atlas", now=dt.datetime.now(dt.UTC))
     assert logs.elsewhere(home) is None
+
+
+def test_what_is_refused_is_said_by_every_verb_that_gathers(atlas: Here) -> None:
+    path = atlas.signed()
+    deposit = atlas.home / "inbox" / "deposit"
+    deposit.mkdir()
+    (deposit / "model.c2pa").write_bytes(b"nonsense")
+    answer = atlas("verify", path).expect(0, "set aside in")
+    assert "refused/deposit" in answer.err

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from atlas.errors import DocumentError
 from atlas.evidence.initdata import (
     ALGORITHMS,
-    ANNOTATION,
     MAX_BYTES,
-    OLD_ANNOTATION,
     Initdata,
     parse_annotation,
     parse_initdata,
@@ -180,11 +178,6 @@ def test_annotations_are_read_back_whoever_wrote_them() -> None:
     for text in (read.annotation, packed(toml()), base64.b64encode(named).decode()):
         assert parse_annotation(text) == read
         assert parse_annotation(text).mrconfigid == read.mrconfigid
-
-
-def test_the_names_of_the_annotation() -> None:
-    assert ANNOTATION == "io.katacontainers.config.hypervisor.cc_init_data"
-    assert OLD_ANNOTATION == "io.katacontainers.config.runtime.cc_init_data"
 
 
 COMPRESSED = gzip.compress(toml(), mtime=0)

@@ -19,6 +19,7 @@ from atlas.log import EmbeddedLog, leaf_hash, verify_receipt
 from atlas.log.rekor2 import MAX_ANSWER, Address, Rekor2Log
 from atlas.log.server import serve
 from atlas.trust import PinnedLog
+from unit.evidence.pccs_support import Reply, certify, serving, tls_holder
 from unit.log.log_support import LOG_KEY, ORIGIN, make_entry
 
 Fault = Callable[["Proxy"], bool]
@@ -353,10 +354,49 @@ def test_redirects_are_not_followed(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "rekor.example", "ftp://rekor.example", "https://user:word@rekor.example", "https://"]
+    "url",
+    [
+        "",
+        "rekor.example",
+        "ftp://rekor.example",
+        "https://user:word@rekor.example",
+        "https://",
+        "http://[",
+        "http://a b",
+    ],
 )
 def test_addresses_that_are_none(url: str) -> None:
     pinned = PinnedLog(ORIGIN, LOG_KEY.public_key())
     for write, read in ((url, "https://rekor.example"), ("https://rekor.example", url)):
         with pytest.raises(InputError):
             Address(write, read, pinned)
+
+
+def test_tls(world: World, tmp_path: Path) -> None:
+    """Who vouches for the server is given, or it is not believed to be the server."""
+    world.client.record([make_entry("entry")])
+    note = world.client.checkpoint()
+    authority = certify("authority of TLS", ca=True)
+    given, other = tmp_path / "ca.pem", tmp_path / "other.pem"
+    given.write_text(authority.pem)
+    other.write_text(certify("authority of others", ca=True).pem)
+    with serving({"/checkpoint": Reply(note.encode())}, tls_holder(authority, "127.0.0.1"), tmp_path) as server:
+        address = Address(server.url, server.url, world.log.pinned, ca_file=given, patience=0)
+        with Rekor2Log(address) as client:
+            assert client.checkpoint() == note
+        for ca_file in (other, None):
+            with (
+                Rekor2Log(dataclasses.replace(address, ca_file=ca_file)) as client,
+                pytest.raises(FetchError, match="certificate verify failed"),
+            ):
+                client.checkpoint()
+
+
+@pytest.mark.parametrize("content", [None, "nonsense"])
+def test_authorities_that_cannot_be_read(tmp_path: Path, content: str | None) -> None:
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_text(content)
+    url = "https://rekor.example"
+    with pytest.raises(InputError, match=r"ca\.pem"):
+        Rekor2Log(Address(url, url, PinnedLog(ORIGIN, LOG_KEY.public_key()), ca_file))

@@ -12,7 +12,9 @@ the report data that it was asked for with.
 from dataclasses import dataclass
 from typing import Protocol
 
-PROVIDERS = ("none", "simulated", "tdx", "coco")
+SIMULATED = "simulated"
+"""The provider whose evidence proves nothing; and what its root is called in the trust root of its home."""
+PROVIDERS = ("none", SIMULATED, "tdx", "coco")
 
 
 @dataclass(frozen=True)

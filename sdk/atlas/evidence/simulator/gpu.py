@@ -15,6 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from atlas.evidence.nvidia.report import DRIVER_VERSION, FIRMWARE_ID, VBIOS_VERSION
 from atlas.evidence.nvidia.verify import FIRMWARE_EXTENSIONS
+from atlas.evidence.simulator.machine import INTEGER, OCTETS, SEQUENCE, tlv
+from atlas.evidence.simulator.pki import key_usage
 from atlas.keys import Issuer
 
 ROOT_NAME = "Atlas SIMULATED GPU Root CA"
@@ -102,34 +104,16 @@ def _certify(name: str, issuer: Issuer | None, *, ca: bool) -> Issuer:
         .serial_number(x509.random_serial_number())
         .not_valid_before(_BEGINS)
         .not_valid_after(_ENDS)
-        .add_extension(_usage(ca=ca), critical=True)
+        .add_extension(key_usage(ca=ca), critical=True)
     )
     if ca:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     else:
-        digest = _der(0x30, _SHA384_OID + _der(0x04, _FIRMWARE))
-        firmware = x509.UnrecognizedExtension(FIRMWARE_EXTENSIONS[0], _der(0x30, _der(0x02, b"\x01") + digest))
+        digest = tlv(SEQUENCE, _SHA384_OID + tlv(OCTETS, _FIRMWARE))
+        firmware = x509.UnrecognizedExtension(FIRMWARE_EXTENSIONS[0], tlv(SEQUENCE, tlv(INTEGER, b"\x01") + digest))
         builder = builder.add_extension(firmware, critical=False)
     return Issuer(key, builder.sign(issuer.key if issuer else key, hashes.SHA384()))
 
 
-def _usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
 def _field(head: bytes, value: bytes) -> bytes:
     return head + len(value).to_bytes(2, "little") + value
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    return bytes([tag, len(content)]) + content  # none of them has 128 bytes

@@ -10,7 +10,8 @@ from cryptography import x509
 
 OID = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
 
-_BOOLEAN, _INTEGER, _OCTETS, _OID, _ENUMERATED, _SEQUENCE = 0x01, 0x02, 0x04, 0x06, 0x0A, 0x30
+BOOLEAN, INTEGER, OCTETS, OBJECT, ENUMERATED, SEQUENCE = 0x01, 0x02, 0x04, 0x06, 0x0A, 0x30
+"""Tags (ITU-T X.690)."""
 _PLATFORM = 1  # SGX type: with multi-package support, as every platform that knows TDX
 
 
@@ -34,16 +35,16 @@ class UnsafeSimulatedMachine:
     def extension(self) -> x509.UnrecognizedExtension:
         """The SGX extension."""
         svns = [_pair(f".2.{number}", _integer(svn)) for number, svn in enumerate(self.cpu_svn, 1)]
-        tcb = [*svns, _pair(".2.17", _integer(self.pce_svn)), _pair(".2.18", _tlv(_OCTETS, self.cpu_svn))]
+        tcb = [*svns, _pair(".2.17", _integer(self.pce_svn)), _pair(".2.18", tlv(OCTETS, self.cpu_svn))]
         features = (self.dynamic_platform, self.cached_keys, self.smt)
         configuration = [_pair(f".7.{number}", _boolean(value)) for number, value in enumerate(features, 1)]
         content = _sequence(
-            _pair(".1", _tlv(_OCTETS, self.ppid)),
+            _pair(".1", tlv(OCTETS, self.ppid)),
             _pair(".2", _sequence(*tcb)),
-            _pair(".3", _tlv(_OCTETS, self.pce_id)),
-            _pair(".4", _tlv(_OCTETS, self.fmspc)),
-            _pair(".5", _tlv(_ENUMERATED, bytes([_PLATFORM]))),
-            _pair(".6", _tlv(_OCTETS, self.instance)),
+            _pair(".3", tlv(OCTETS, self.pce_id)),
+            _pair(".4", tlv(OCTETS, self.fmspc)),
+            _pair(".5", tlv(ENUMERATED, bytes([_PLATFORM]))),
+            _pair(".6", tlv(OCTETS, self.instance)),
             _pair(".7", _sequence(*configuration)),
         )
         return x509.UnrecognizedExtension(OID, content)
@@ -69,7 +70,8 @@ class UnsafeSimulatedMachine:
 # DER (ITU-T X.690), as much of it as the extension needs
 
 
-def _tlv(tag: int, content: bytes) -> bytes:
+def tlv(tag: int, content: bytes) -> bytes:
+    """One element in DER."""
     size = len(content)
     if size < 0x80:
         return bytes([tag, size]) + content
@@ -78,21 +80,21 @@ def _tlv(tag: int, content: bytes) -> bytes:
 
 
 def _sequence(*parts: bytes) -> bytes:
-    return _tlv(_SEQUENCE, b"".join(parts))
+    return tlv(SEQUENCE, b"".join(parts))
 
 
 def _integer(value: int) -> bytes:
-    return _tlv(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+    return tlv(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def _boolean(value: bool) -> bytes:
-    return _tlv(_BOOLEAN, b"\xff" if value else b"\0")
+    return tlv(BOOLEAN, b"\xff" if value else b"\0")
 
 
 def _pair(suffix: str, value: bytes) -> bytes:
     first, second, *rest = (int(arc) for arc in (OID.dotted_string + suffix).split("."))
     content = bytes([first * 40 + second]) + b"".join(_base128(arc) for arc in rest)
-    return _sequence(_tlv(_OID, content), value)
+    return _sequence(tlv(OBJECT, content), value)
 
 
 def _base128(arc: int) -> bytes:

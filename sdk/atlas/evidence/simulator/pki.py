@@ -150,7 +150,7 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_usage(ca=ca), critical=True)
+        .add_extension(key_usage(ca=ca), critical=True)
     )
     if machine:
         builder = builder.add_extension(machine.extension, critical=False)
@@ -166,7 +166,8 @@ def _name(common_name: str) -> x509.Name:
     )
 
 
-def _usage(*, ca: bool) -> x509.KeyUsage:
+def key_usage(*, ca: bool) -> x509.KeyUsage:
+    """What the key of an authority, or of anybody else, is for."""
     return x509.KeyUsage(
         digital_signature=not ca,
         content_commitment=not ca,
