@@ -127,6 +127,7 @@ class Code(StrEnum):
     ARTIFACT_UNKNOWN = "ArtifactUnknown"
     ARTIFACT_CHANGED = "ArtifactChanged"
     ANCESTOR_CHANGED = "AncestorChanged"
+    ANCESTOR_MISSING = "AncestorMissing"
     # The lineage.
     MANIFEST_MISSING = "ManifestMissing"
     LINK_MISMATCH = "LinkMismatch"
@@ -377,6 +378,10 @@ CATALOGUE: dict[Code, Entry] = {
     Code.ANCESTOR_CHANGED: Entry(
         "An artifact of the lineage no longer has the bytes that were used.",
         "Restore it, or run the pipeline again from it, so that the model is made from what lies there.",
+    ),
+    Code.ANCESTOR_MISSING: Entry(
+        "An artifact of the lineage is no longer where it was left, so it was not measured again.",
+        "Nothing, if it was cleared away on purpose; otherwise restore it, and verify again.",
     ),
     Code.MANIFEST_MISSING: Entry(
         "A step says it used an artifact whose manifest is not in the archive.",

@@ -33,17 +33,14 @@ def changed_artifact(
 
 
 def changed_ancestors(archive: Archive, lineage: Lineage, progress: Progress | None = None) -> Iterator[Finding]:
-    """Measure again every artifact of the lineage that still lies where its step left it."""
+    """Measure again every artifact of the lineage that lies where its step left it; warn of those that do not."""
     for node in lineage.nodes[1:]:
         output = node.facts.manifest.output
         place = Path(output.uri) if output and output.uri.startswith("/") else None
         if output is None or place is None or output.kind is Kind.PROPERTIES:
             continue
         if not place.exists():
-            message = f"{output.name} is no longer where it was left, so it was not measured again"
-            gone = Rejected(
-                Code.ANCESTOR_CHANGED, message, expected=f"sha256:{output.sha256}", found=f"nothing at {place}"
-            )
+            gone = Rejected(Code.ANCESTOR_MISSING, expected=f"sha256:{output.sha256}", found=f"nothing at {place}")
             yield Finding.of(gone, node.path, Severity.WARNING)
             continue
         try:

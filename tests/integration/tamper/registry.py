@@ -14,6 +14,7 @@ Run = Callable[[World], Outcome]
 ATTACKS: list["Attack"] = []
 
 WARNINGS = {
+    Code.ANCESTOR_MISSING: "what was cleared away is no proof of tampering; a test shows that it warns",
     Code.PRODUCER_AMBIGUOUS: "two makers of the same bytes are no reason to refuse them; a test shows that it warns",
 }
 """Codes that no attack comes to, and why."""

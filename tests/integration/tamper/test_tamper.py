@@ -70,6 +70,12 @@ class TestControl:
         world.deposit(*world.sign(replace(honest, outputs=(other,)), forge.authority()))
         assert world.verify(path, policy=world.policy()).exit == 0
 
+    def test_what_cannot_be_measured_again_is_warned_of(self, world: World) -> None:
+        world.made["rows.csv"].path.unlink()
+        outcome = world.verify(remeasure=True)
+        assert (outcome.exit, outcome.warnings) == (0, frozenset({Code.ANCESTOR_MISSING.value})), outcome.text
+        assert world.verify().warnings == frozenset()
+
     def test_two_makers_of_the_same_bytes_are_warned_of(self, world: World) -> None:
         honest = world.model.sidecar.manifest.statement
         assert isinstance(honest.maker, Step)
