@@ -4,6 +4,7 @@ Nothing in a receipt is believed for its own sake: the log is looked up among th
 compared with the signed checkpoint, and the entry is what the verifier computed from the manifest itself.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,8 @@ class Logged:
     index: int
     tree_size: int
     root: bytes
+    time: dt.datetime | None = None
+    """By when the entry existed, by somebody's word whom the trust root names; None where nobody gave it."""
 
 
 def parse_receipt(data: bytes | str) -> Receipt:
