@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, Lookup, appraise
 from atlas.keys import BACKDATE
-from atlas.log import Logged, parse_receipt, verify_receipt
+from atlas.log import Logged
 from atlas.log.claim import claim_entry
+from atlas.log.proof import parse_proof, verify_proof
 from atlas.manifest import Manifest, TrustedManifest, verify_manifest
 from atlas.trust import TrustRoot
 
@@ -28,7 +29,7 @@ class StoredManifest(Protocol):
 
     @property
     def receipt(self) -> bytes | None:
-        """The log's receipt."""
+        """What proves that it is logged (`atlas.log.proof`)."""
 
 
 class Source(Protocol):
@@ -91,7 +92,7 @@ def _logged(trusted: TrustedManifest, receipt: bytes | None, trust: TrustRoot) -
     if receipt is None:
         return None, None
     try:
-        return verify_receipt(parse_receipt(receipt), claim_entry(trusted.manifest), trust.logs), None
+        return verify_proof(parse_proof(receipt), claim_entry(trusted.manifest), trust), None
     except Rejected as rejected:
         return None, rejected
 

@@ -163,6 +163,8 @@ class EmbeddedLog:
         Raises:
             InputError: if there is no such entry.
         """
+        if not indices:
+            return []
         # No transaction: what belongs to a checkpoint never changes after it.
         note = self.checkpoint()
         if note is None or any(not 0 <= index < peek_checkpoint(note).size for index in indices):
