@@ -18,7 +18,7 @@ from atlas.log.receipt import Receipt
 from atlas.log.seal import MAX_BATCH, Seal, dump_seal, load_seal, seal_all, sealed_entry
 from atlas.manifest import Manifest, parse_manifest
 
-PORTION = 256
+PORTION = 1024
 """Manifests whose receipts are stored in one transaction."""
 
 

@@ -205,7 +205,24 @@ def test_faults_that_pass(world: World, fault: Fault, times: int) -> None:
     [receipt] = record(world.client, [entry])
     assert verify_receipt(receipt, entry, [world.log.pinned]).index == 0
     assert held(world) == [entry.canonical_body()]
-    assert len(world.slept) == times
+    # what was taken unheard is found in the log's tiles, and not sent again
+    assert len(world.slept) == (1 if fault in (taken_and_cut, half) else times)
+
+
+def test_an_entry_that_was_taken_unheard_is_not_sent_again(world: World) -> None:
+    """A log that was killed may not know its own entry again; so it is looked for before it is sent once more."""
+
+    def forgetful(proxy: Proxy) -> bool:
+        proxy.ask()
+        assert proxy.server.asked["POST"] == 1, "sent a second time"
+        return cut(proxy)
+
+    record(world.client, [make_entry("before")])
+    world.front.asked.clear()
+    world.front.faults = [forgetful]
+    [receipt] = record(world.client, [make_entry("entry")])
+    assert receipt.index == 1
+    assert world.front.asked["POST"] == 1
 
 
 def test_pauses_grow_and_end(world: World) -> None:
@@ -369,7 +386,7 @@ def test_tiles_that_do_not_lead_to_the_checkpoint(world: World) -> None:
     flipped = leaf_hash(entries[1].canonical_body())[:4]
     world.front.method = "GET"
     # the checkpoint and the bundle are honest, the hashes are not
-    world.front.faults = [honest, honest, rewritten(flipped, bytes(4))]
+    world.front.faults = [honest, honest, honest, rewritten(flipped, bytes(4))]
     with pytest.raises(Rejected) as caught:
         record(world.client, [entries[0]])
     assert caught.value.code is Code.RECEIPT_INCLUSION_INVALID
