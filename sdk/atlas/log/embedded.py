@@ -109,13 +109,12 @@ class EmbeddedLog:
         leaves = [merkle.leaf_hash(body) for body in bodies]
         with self._store.transaction(write=True):
             size, peaks = self._state()
+            held = self._held(leaves)
             added: dict[bytes, int] = {}
             rows: list[tuple[int, bytes, bytes]] = []
             result: list[Appended] = []
             for leaf, body in zip(leaves, bodies, strict=True):
-                index = added.get(leaf)
-                if index is None:
-                    index = self.find(leaf)
+                index = added.get(leaf, held.get(leaf))
                 duplicate = index is not None
                 if index is None:
                     index = added[leaf] = size + len(rows)
@@ -296,6 +295,15 @@ class EmbeddedLog:
             return newest
 
     # --- what the others stand on ---
+
+    def _held(self, leaves: Sequence[bytes]) -> dict[bytes, int]:
+        """Leaf hash -> index, of those that the log holds already."""
+        held: dict[bytes, int] = {}
+        for start in range(0, len(leaves), _CHUNK):
+            chunk = leaves[start : start + _CHUNK]
+            places = ", ".join("?" * len(chunk))
+            held.update(self._store.rows(f"SELECT leaf, idx FROM entry WHERE leaf IN ({places})", *chunk))  # noqa: S608
+        return held
 
     def _node(self, level: int, index: int) -> bytes:
         if level == 0:
