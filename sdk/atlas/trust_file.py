@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from atlas.document import Strict, parse_document, read_document
 from atlas.errors import DocumentError
@@ -19,6 +19,9 @@ class _Authority(Strict):
 class _Log(Strict):
     origin: str
     public_key: str = Field(alias="publicKey")
+    rekor: Literal[1, 2] = 2
+    valid_from: AwareDatetime | None = Field(default=None, alias="validFrom")
+    valid_until: AwareDatetime | None = Field(default=None, alias="validUntil")
 
 
 class _EvidenceRoot(Strict):
@@ -57,7 +60,10 @@ def parse_trust_root(raw: bytes, name: str = "trust root") -> TrustRoot:
 
 def _trust_root(document: _Document, name: str) -> TrustRoot:
     authorities = tuple(load_authority(each.name, each.certificate, each.roles) for each in document.spec.authorities)
-    logs = tuple(load_log(each.origin, each.public_key) for each in document.spec.logs)
+    logs = tuple(
+        load_log(each.origin, each.public_key, each.rekor, each.valid_from, each.valid_until)
+        for each in document.spec.logs
+    )
     if len({log.origin for log in logs}) < len(logs):
         raise DocumentError(f"{name}: two logs have one origin")
     roots = tuple(

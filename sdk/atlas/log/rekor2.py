@@ -7,10 +7,9 @@ for writing and reading are given apart, because Rekor serves no tiles itself.
 
 import contextlib
 import json
-import random
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from atlas.errors import FetchError, InputError
 from atlas.log.checkpoint import open_checkpoint
 from atlas.log.entry import KIND, VERSION, Entry
 from atlas.log.receipt import Receipt, parse_receipt, verify_receipt
+from atlas.log.retry import PASSING, tries
 from atlas.log.tiles import TileReader
 from atlas.trust import PinnedLog
 
@@ -33,8 +33,6 @@ MAX_ANSWER = 1 << 20
 """Bytes of one answer; a full entry bundle of Rekor's entries has some 250 kB."""
 
 _CREATED, _BAD, _MISSING, _FROZEN, _DUPLICATE = 201, 400, 404, 405, 409
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ class Rekor2Log:
     def _record(self, entry: Entry) -> Receipt:
         url, request = self._address.write_url.rstrip("/") + WRITE_PATH, json.dumps(entry.to_request()).encode()
         failure: FetchError | InputError | None = None
-        for _ in self._tries():
+        for _ in tries(self._address.patience, self._sleep, self._clock):
             try:
                 status, headers, body = self._ask("POST", url, request)
                 if status == _CREATED:
@@ -172,7 +170,7 @@ class Rekor2Log:
                 failure = error
                 continue
             failure = self._refusal(status, body)
-            if status not in _PASSING:
+            if status not in PASSING:
                 break
         raise failure or FetchError(f"{url}: was not asked")
 
@@ -198,26 +196,14 @@ class Rekor2Log:
         if status == _FROZEN:
             mend = "this shard takes no more entries: pin the log's next one, and keep this one for old receipts"
             return FetchError(f"{self._address.write_url}: is frozen", mend=mend)
-        mend = "try again later" if status in _PASSING else "check the address for writing"
+        mend = "try again later" if status in PASSING else "check the address for writing"
         return FetchError(f"{self._address.write_url}: answered {status}: {words}", mend=mend)
-
-    def _tries(self) -> Iterator[int]:
-        """Numbers of tries, with pauses between them that grow and vary, until the patience is at its end."""
-        deadline = self._clock() + self._address.patience
-        attempt = 0
-        while True:
-            yield attempt
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311  no secret
-            if self._clock() + pause > deadline:
-                return
-            self._sleep(pause)
-            attempt += 1
 
     def _read(self, path: str) -> bytes | None:
         """What lies at a path for reading; None where there is nothing."""
         url = f"{self._address.read_url.rstrip('/')}/{path}"
         failure: FetchError | None = None
-        for _ in self._tries():
+        for _ in tries(self._address.patience, self._sleep, self._clock):
             try:
                 status, _headers, body = self._ask("GET", url, None)
             except FetchError as error:
@@ -226,7 +212,7 @@ class Rekor2Log:
             if status in (200, _MISSING):
                 return body if status == 200 else None
             failure = FetchError(f"{url}: answered {status}", mend="check the address for reading")
-            if status not in _PASSING:
+            if status not in PASSING:
                 break
         raise failure or FetchError(f"{url}: was not asked")
 
