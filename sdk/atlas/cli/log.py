@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from atlas.cli.log_anchor import anchor, anchors
 from atlas.cli.log_use import use
 from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, home_option, json_option, print_json
@@ -95,7 +96,8 @@ def serve(port: int, home: Path | None) -> None:
         server.wait()
 
 
-log.add_command(use)
+for _each in (anchor, anchors, use):
+    log.add_command(_each)
 
 
 def _open(home: Path | None) -> EmbeddedLog:
