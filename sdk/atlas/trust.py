@@ -175,7 +175,7 @@ def _log_document(log: PinnedLog) -> dict[str, Any]:
         document["rekor"] = log.rekor
     for name, time in (("validFrom", log.valid_from), ("validUntil", log.valid_until)):
         if time:
-            document[name] = time.astimezone(dt.UTC).isoformat()
+            document[name] = time.isoformat()
     return document
 
 

@@ -9,15 +9,25 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from securesystemslib.signer import CryptoSigner
 
 from atlas import logs
 from atlas.errors import InputError
 from atlas.home import open_home
 from atlas.log import EmbeddedLog
 from atlas.log.server import serve
+from atlas.log.trust_config import Instance
 from integration.cli.cli_support import Answer, Here
 from support.rekor1 import Rekor1Double, Server, serving
-from support.sigstore import service, signing_config, tlog, trust_config, trusted_root
+from support.sigstore import (
+    TufRepository,
+    service,
+    serving_files,
+    signing_config,
+    tlog,
+    trust_config,
+    trusted_root,
+)
 
 ALWAYS = "2020-01-01T00:00:00Z"
 
@@ -202,3 +212,38 @@ def test_the_period_of_a_key_is_brought_up_to_date(atlas: Here, other: Server) -
     atlas(*use).expect(0)
     answer = atlas("verify", signed, "--json").expect(1)
     assert [each["code"] for each in answer.json["findings"]] == ["ReceiptOutsideValidity"]
+
+
+def test_an_instance_whose_configuration_comes_through_tuf(
+    atlas: Here,
+    stack: ExitStack,
+    shard: Shard,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with Sigstore's own instances, except for where the repository lies and under which root."""
+    repository = TufRepository(tmp_path_factory.mktemp("tuf") / "repository")
+    for version in (1, 2):
+        usual, opted = signing_config(), signing_config(service(shard.url, 2, ALWAYS))
+        repository.publish(
+            {
+                "trusted_root.json": trusted_root(tlog(shard.log.pinned)),
+                "signing_config.v0.2.json": usual,
+                "signing_config_rekor_v2.v0.2.json": opted if version == 2 else usual,
+            }
+        )
+        url = stack.enter_context(serving_files(repository.folder))
+        monkeypatch.setattr(Instance, "repository", url)
+        monkeypatch.setattr(Instance, "first_root", lambda instance: repository.first_root)
+        answer = atlas("log", "use", "public", "--staging", "--rekor", "v2", "--yes-publish")
+        if version == 1:
+            answer.refused("no log of Rekor v2 takes entries now")
+    assert "Rekor v2 of the staging instance of Sigstore" in answer.expect(0).out
+    assert json.loads((atlas.home / "log.json").read_text()) == {"type": "public", "instance": "staging", "rekor": 2}
+    assert (atlas.home / "tuf" / "staging" / "timestamp.json").exists()
+    atlas("verify", atlas.signed()).expect(0)
+    assert shard.log.size == 2
+    repository.publish({}, signer=CryptoSigner.generate_ed25519())
+    late = atlas.file("late.csv", "late")
+    atlas("sign", late, "--type", "dataset").expect(0, "not everything is logged yet", "no trust configuration")
+    assert shard.log.size == 2

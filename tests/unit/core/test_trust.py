@@ -146,6 +146,8 @@ class TestTrustRoot:
         [document] = root.to_json()["spec"]["logs"]
         assert (document["rekor"], document["validFrom"]) == (1, "2021-01-12T00:00:00+00:00")
         assert root.sha256 != TrustRoot((), (replace(log, valid_until=None),)).sha256
+        ever = {**root.to_json(), "spec": {"logs": [{**document, "validFrom": "0001-01-01T00:00:00+23:59"}]}}
+        assert len(parse_trust_root(json.dumps(ever).encode()).sha256) == 64
         for field, value in (("rekor", 3), ("validUntil", "2026-01-01T00:00:00"), ("validUntil", "never")):
             wrong = {**root.to_json(), "spec": {"logs": [{**document, field: value}]}}
             with pytest.raises(DocumentError, match=field):
