@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, RootModel
 
@@ -17,13 +17,15 @@ from atlas.document import Strict, read_document
 from atlas.errors import FetchError, InputError, StateError, StorageError
 from atlas.home import Home
 from atlas.log import EmbeddedLog
+from atlas.log.choice import PublicChoice
 from atlas.log.interface import TransparencyLog
-from atlas.log.public import PublicLogs
 from atlas.log.rekor1 import Address1, Rekor1Log
 from atlas.log.rekor2 import Address, Rekor2Log
-from atlas.log.trust_config import PublicChoice, find_logs
 from atlas.trust import PinnedLog
 from atlas.trust_file import load_trust_root
+
+if TYPE_CHECKING:
+    from atlas.log.public import PublicLogs
 
 _FILE = "log.json"
 _TUF = "tuf"
@@ -114,13 +116,15 @@ def connect(address: Address | Address1) -> TransparencyLog:
     return Rekor2Log(replace(address, patience=PATIENCE))
 
 
-def find_public(home: Home, choice: PublicChoice) -> tuple[Address | Address1, PublicLogs]:
+def find_public(home: Home, choice: PublicChoice) -> tuple[Address | Address1, "PublicLogs"]:
     """Where the chosen public log is now, and what else its trust configuration says.
 
     Raises:
         InputError: if the configuration cannot be read, or has no such log.
         FetchError: if it cannot be fetched, or what was fetched is not authentic.
     """
+    from atlas.log.trust_config import find_logs
+
     found = find_logs(choice, home.path / _TUF, dt.datetime.now(dt.UTC))
     url = found.url.rstrip("/")
     if choice.rekor == 1:

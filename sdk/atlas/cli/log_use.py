@@ -14,10 +14,9 @@ from atlas.errors import InputError
 from atlas.home import find_home
 from atlas.log import open_checkpoint
 from atlas.log.checkpoint import check_origin
-from atlas.log.public import PublicLogs
+from atlas.log.choice import Instance, PublicChoice
 from atlas.log.rekor1 import Address1
 from atlas.log.rekor2 import Address
-from atlas.log.trust_config import Instance, PublicChoice
 from atlas.logs import connect, find_public, use_own
 from atlas.logs import use as use_log
 from atlas.trust import load_log
@@ -96,12 +95,6 @@ def size_of(address: Address | Address1) -> int:
         return open_checkpoint(note, opened.pinned).size if note else 0
 
 
-def tell_unusable(found: PublicLogs) -> None:
-    """Say which logs are left out, whose receipts will be refused."""
-    for origin in found.unusable:
-        click.echo(f"atlas: {origin}: not pinned: its key is of a kind that this Atlas does not know", err=True)
-
-
 @click.group()
 def use() -> None:
     """Choose the log that this home records in from here on."""
@@ -141,7 +134,8 @@ def public(home: Path | None, yes_publish: bool, **named: Any) -> None:
     address, logs = find_public(found, choice)
     size = size_of(address)
     use_log(found, choice, logs.pinned)
-    tell_unusable(logs)
+    for origin in logs.unusable:
+        click.echo(f"atlas: {origin}: not pinned: its key is of a kind that this Atlas does not know", err=True)
     console.print(
         f"{found.path}: records in {choice.name}: now {address.pinned.origin} ({size} entries); pins {len(logs.pinned)}"
         f" log{'s' if len(logs.pinned) != 1 else ''}",

@@ -6,56 +6,20 @@ one is signed by the one before. What was fetched before is kept, so that nobody
 
 import datetime as dt
 from collections.abc import Iterator
-from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
-from urllib.parse import quote
 
-from pydantic import Field
 from sigstore_models.trustroot.v1 import ClientTrustConfig, SigningConfig, TrustedRoot
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from atlas.document import Strict
 from atlas.errors import FetchError, InputError
+from atlas.log.choice import PublicChoice
 from atlas.log.public import PublicLogs, parse, resolve
 from atlas.web import Client, tls
 
 _TIMEOUT = 30.0
 _ROOT, _CONFIG, _CONFIG_2 = "trusted_root.json", "signing_config.v0.2.json", "signing_config_rekor_v2.v0.2.json"
-
-
-class Instance(StrEnum):
-    """The public instances of Sigstore."""
-
-    PRODUCTION = "production"
-    STAGING = "staging"
-
-    @property
-    def repository(self) -> str:
-        """Address of its TUF repository."""
-        return f"https://tuf-repo-cdn.sig{'store' if self is Instance.PRODUCTION else 'stage'}.dev"
-
-    def first_root(self) -> bytes:
-        """The TUF root that everything begins with."""
-        return files("sigstore").joinpath("_store", quote(self.repository, safe=""), "root.json").read_bytes()
-
-
-class PublicChoice(Strict):
-    """Which public log is chosen: by its trust configuration, never by its address."""
-
-    instance: Instance = Instance.PRODUCTION
-    trust_config: Path | None = Field(default=None, alias="trustConfig")
-    """A file in the place of the instance's own configuration."""
-    rekor: int = Field(default=1, ge=1, le=2)
-    """Major version of Rekor. The public instance takes the first by default, as Sigstore's own clients do."""
-
-    @property
-    def name(self) -> str:
-        """For a person."""
-        source = self.trust_config or f"the {self.instance} instance of Sigstore"
-        return f"Rekor v{self.rekor} of {source}"
 
 
 def find_logs(choice: PublicChoice, cache: Path, now: dt.datetime) -> PublicLogs:

@@ -15,8 +15,8 @@ from atlas import logs
 from atlas.errors import InputError
 from atlas.home import open_home
 from atlas.log import EmbeddedLog
+from atlas.log.choice import Instance
 from atlas.log.server import serve
-from atlas.log.trust_config import Instance
 from integration.cli.cli_support import Answer, Here
 from support.rekor1 import Rekor1Double, Server, serving
 from support.sigstore import (

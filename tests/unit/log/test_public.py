@@ -18,8 +18,9 @@ from sigstore_models.trustroot.v1 import ClientTrustConfig, SigningConfig, Trust
 from tuf.api.metadata import Metadata, Root
 
 from atlas.errors import FetchError, InputError
+from atlas.log.choice import Instance, PublicChoice
 from atlas.log.public import PublicLogs, parse, resolve
-from atlas.log.trust_config import Instance, PublicChoice, fetch, find_logs
+from atlas.log.trust_config import fetch, find_logs
 from atlas.trust import PinnedLog
 from atlas.web import Client, tls
 from support.rekor1 import Rekor1Double

@@ -177,7 +177,7 @@ def test_pauses_grow_and_end(world: World) -> None:
 def test_an_entry_that_is_taken_and_not_yet_in_the_tree(world: World) -> None:
     entry = make_entry("entry")
     world.client.record([entry])
-    world.server.method, world.server.faults = "GET", [status(404), cut]
+    world.server.method, world.server.faults = "GET", [status(404), status(503)]
     [receipt] = world.client.record([entry])
     assert receipt.proof_index == 2
     assert len(world.slept) == 2
