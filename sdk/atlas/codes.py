@@ -50,6 +50,8 @@ class Code(StrEnum):
     RECEIPT_TREE_SIZE_MISMATCH = "ReceiptTreeSizeMismatch"
     RECEIPT_ROOT_MISMATCH = "ReceiptRootMismatch"
     RECEIPT_INCLUSION_INVALID = "ReceiptInclusionInvalid"
+    RECEIPT_PROMISE_INVALID = "ReceiptPromiseInvalid"
+    RECEIPT_OUTSIDE_VALIDITY = "ReceiptOutsideValidity"
     CHECKPOINT_MALFORMED = "CheckpointMalformed"
     CHECKPOINT_ORIGIN_MISMATCH = "CheckpointOriginMismatch"
     CHECKPOINT_SIGNATURE_INVALID = "CheckpointSignatureInvalid"
@@ -242,6 +244,13 @@ CATALOGUE: dict[Code, Entry] = {
     Code.RECEIPT_TREE_SIZE_MISMATCH: Entry("The receipt's tree size is not the checkpoint's.", _RELOG),
     Code.RECEIPT_ROOT_MISMATCH: Entry("The receipt's root hash is not the checkpoint's.", _RELOG),
     Code.RECEIPT_INCLUSION_INVALID: Entry("The inclusion proof does not lead to the signed root.", _RELOG),
+    Code.RECEIPT_PROMISE_INVALID: Entry(
+        "The log's signature on the entry and its time (signed entry timestamp) does not verify.", _RELOG
+    ),
+    Code.RECEIPT_OUTSIDE_VALIDITY: Entry(
+        "The log states a time at which its key was not in use.",
+        "Log the artifact anew; if the key was in use then, correct the log's period in the trust root.",
+    ),
     Code.CHECKPOINT_MALFORMED: Entry("The checkpoint is not a signed note (C2SP tlog-checkpoint).", _RELOG),
     Code.CHECKPOINT_ORIGIN_MISMATCH: Entry("The checkpoint belongs to another log.", _RELOG),
     Code.CHECKPOINT_SIGNATURE_INVALID: Entry("The log's signature on the checkpoint does not verify.", _RELOG),

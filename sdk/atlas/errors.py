@@ -11,7 +11,6 @@
     │   ├── ClockError            this machine's clock cannot be right
     │   ├── EvidenceError         a provider could not give evidence
     │   └── FetchError            a service could not be asked
-    │       └── UnansweredError   and may answer the same question later
     ├── SigningError              a manifest could not be made (exit 2)
     └── Rejected                  a proof does not hold; carries its `Code` (exit 1)
 
@@ -66,11 +65,15 @@ class EvidenceError(StateError):
 
 
 class FetchError(StateError):
-    """A service could not be asked."""
+    """A service could not be asked.
 
+    Attributes:
+        passing: whether it gave no answer at all, and may give one to the same question later.
+    """
 
-class UnansweredError(FetchError):
-    """A service gave no answer, and may give one to the same question later."""
+    def __init__(self, message: str, *, mend: str = "", passing: bool = False) -> None:
+        super().__init__(message, mend=mend)
+        self.passing = passing
 
 
 class SigningError(AtlasError):
