@@ -54,6 +54,12 @@ class Code(StrEnum):
     CHECKPOINT_ORIGIN_MISMATCH = "CheckpointOriginMismatch"
     CHECKPOINT_SIGNATURE_INVALID = "CheckpointSignatureInvalid"
     CHECKPOINT_INCONSISTENT = "CheckpointInconsistent"
+    # The transparency log, watched over time.
+    LOG_ROLLED_BACK = "LogRolledBack"
+    LOG_STALE = "LogStale"
+    LOG_TILES_INVALID = "LogTilesInvalid"
+    LOG_ENTRY_UNKNOWN = "LogEntryUnknown"
+    LOG_ENTRY_LOST = "LogEntryLost"
     # Evidence of a confidential pod: what the step presented.
     EVIDENCE_MALFORMED = "EvidenceMalformed"
     EVIDENCE_PROVIDER_UNKNOWN = "EvidenceProviderUnknown"
@@ -242,6 +248,27 @@ CATALOGUE: dict[Code, Entry] = {
     Code.CHECKPOINT_INCONSISTENT: Entry(
         "Two checkpoints of one log do not extend each other: its history was rewritten.",
         "Stop trusting the log, keep both checkpoints as proof, and tell its operator.",
+    ),
+    Code.LOG_ROLLED_BACK: Entry(
+        "The log shows a smaller tree than one that it has signed before.",
+        "Ask its operator whether an old copy of it was restored or is being served; nothing may be logged there until "
+        "the larger tree is back.",
+    ),
+    Code.LOG_STALE: Entry(
+        "The log has shown the same checkpoint for longer than is allowed.",
+        "Find out whether the log still takes entries, and whether others see a newer checkpoint.",
+    ),
+    Code.LOG_TILES_INVALID: Entry(
+        "The log's tiles do not lead to the checkpoint that it signed.",
+        "Ask its operator to restore the tiles, and treat whoever serves them as hostile until then.",
+    ),
+    Code.LOG_ENTRY_UNKNOWN: Entry(
+        "The log holds an entry under an authority or a key of ours, and the archive has no such manifest.",
+        "Find out who signed it: if you did, gather its manifest; otherwise revoke the authority.",
+    ),
+    Code.LOG_ENTRY_LOST: Entry(
+        "The log no longer shows an entry that it gave a receipt for.",
+        "Keep the receipt as proof, and stop trusting the log.",
     ),
     Code.EVIDENCE_MALFORMED: Entry("The evidence is not a document of the form that Atlas writes.", _SUSPECT),
     Code.EVIDENCE_PROVIDER_UNKNOWN: Entry(

@@ -4,7 +4,9 @@ The file `log.json` names the other log's addresses and its origin. Its key stan
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -71,6 +73,22 @@ def elsewhere(home: Home) -> Address | None:
     raise StateError(
         f"{path}: the trust root does not pin the log {found.origin}", mend="say `atlas log use` again, with its key"
     )
+
+
+def watched_logs(home: Home) -> dict[str, Callable[[], TransparencyLog]]:
+    """By its origin, how each log of the trust root is opened whose place is known: the one in use, and the home's own.
+
+    Raises:
+        StateError: if the log in use cannot be told.
+    """
+    other = elsewhere(home)
+    key = home.log_key().public_key()
+    found: dict[str, Callable[[], TransparencyLog]] = {
+        log.origin: partial(own_log, home) for log in load_trust_root(home.trust_path).logs if log.public_key == key
+    }
+    if other:
+        found[other.pinned.origin] = partial(Rekor2Log, other)
+    return found
 
 
 def use_rekor2(home: Home, address: Address) -> None:

@@ -9,6 +9,7 @@ import click
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from atlas.cli.log_watch import watch
 from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, home_option, json_option, print_json
 from atlas.errors import InputError
@@ -101,6 +102,9 @@ def serve(port: int, home: Path | None) -> None:
     with _open(home) as opened, serve_log(opened, port=port) as server:
         console.print(f"serving {opened.pinned.origin} ({opened.size} entries) at {server.url}", soft_wrap=True)
         server.wait()
+
+
+log.add_command(watch)
 
 
 @log.group()

@@ -8,7 +8,8 @@ embedded    a log in one file (`store` is the file)
 server      that log over HTTP
 tiles       the tiles of any Rekor v2 or tlog-tiles log
 rekor2      a Rekor v2 log that somebody else runs
-interface   what gathering needs of either
+interface   what gathering and watching need of either
+watch       what a log shows, against what it has promised (`alarm` has the words, `proven` the tree, `recorded` us)
 """
 
 from atlas.log.checkpoint import Checkpoint, open_checkpoint

@@ -1,4 +1,4 @@
-"""What gathering needs of a log, wherever it runs."""
+"""What gathering and watching need of a log, wherever it runs."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from atlas.log.entry import Entry
 from atlas.log.receipt import Receipt
+from atlas.log.tiles import TileReader
 from atlas.trust import PinnedLog
 
 
@@ -28,6 +29,9 @@ class TransparencyLog(Protocol):
 
     def checkpoint(self) -> str | None:
         """The newest checkpoint, a signed note; None while the log is empty."""
+
+    def tiles(self, size: int) -> TileReader:
+        """The tree of the first `size` entries, as the log's tiles show it."""
 
     def __enter__(self) -> Self:
         """Use the log until `__exit__`."""

@@ -137,6 +137,10 @@ class Rekor2Log:
         open_checkpoint(note, self.pinned)
         return note
 
+    def tiles(self, size: int) -> TileReader:
+        """The tree of the first `size` entries, as the tiles show it; reading it raises FetchError, too."""
+        return TileReader(self._read, size)
+
     def receipt(self, index: int, entry: Entry) -> Receipt:
         """The verified receipt of an entry that the log holds, computed from its tiles.
 
@@ -148,7 +152,7 @@ class Rekor2Log:
         size = open_checkpoint(note, self.pinned).size
         if index >= size:
             raise FetchError(f"{self._address.read_url}: its checkpoint has {size} entries, and {index} is asked for")
-        reader = TileReader(self._read, size)
+        reader = self.tiles(size)
         try:
             body, path = reader.entry(index), tuple(reader.inclusion(index))
         except InputError as error:
