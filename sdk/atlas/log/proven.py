@@ -39,14 +39,18 @@ class ProvenTree:
         """The hash of an entry as its tile has it; nothing is proven."""
         return self._reader.leaves(index // WIDTH)[index % WIDTH]
 
-    def leaf(self, index: int) -> tuple[bytes, list[bytes]]:
-        """The hash of an entry, and its inclusion proof.
+    def leaf(self, index: int) -> bytes:
+        """The hash of an entry.
 
         Raises:
             Rejected: LOG_TILES_INVALID.
         """
-        leaf = self._prove(index // WIDTH)[index % WIDTH]
-        return leaf, merkle.inclusion_path(index, self.signed.size, self._node)
+        return self._prove(index // WIDTH)[index % WIDTH]
+
+    def inclusion(self, index: int) -> list[bytes]:
+        """The inclusion proof of an entry; raises as `leaf`."""
+        self.leaf(index)
+        return merkle.inclusion_path(index, self.signed.size, self._node)
 
     def entries(self, bundle: int) -> list[bytes]:
         """The entries of a bundle, all of them proven.

@@ -106,6 +106,8 @@ class Round:
                 yield from self._against(receipt.checkpoint)
                 yield from self._lost(box, receipt, signed)
             except Rejected as rejected:
+                if rejected.code is Code.LOG_TILES_INVALID:
+                    raise  # it is no matter of this receipt
                 yield Alarm.of(rejected, self._note, f"manifest {box}: ")
         # a receipt may be younger than the checkpoint that was read before it
         if ahead and self._opened(self._log.checkpoint() or "").size < self._opened(ahead).size:
@@ -241,6 +243,6 @@ class Round:
     def _receipt(self, index: int, body: bytes) -> Receipt:
         """The proof that the log holds an entry, which anybody can verify."""
         signed = self._tree.signed
-        _, path = self._tree.leaf(index)
+        path = self._tree.inclusion(index)
         log_id = self._log.pinned.key_id
         return Receipt(index, log_id, index, signed.size, signed.root, tuple(path), self._note, body)

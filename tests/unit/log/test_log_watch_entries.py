@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
+from atlas.archive import store
 from atlas.codes import Code
 from atlas.errors import InputError, StateError, StorageError
 from atlas.keys import issue, new_authority
@@ -294,3 +295,17 @@ def test_recorded_reads_what_rekor_writes(rekor_data: Path) -> None:
             body = base64.b64decode(each["canonicalizedBody"])
             if json.loads(body)["kind"] == "hashedrekord":
                 assert parse_recorded(body).certificate
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 1000])
+def test_an_archive_tells_its_receipts_a_page_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr(store, "_PAGE", page)
+    assert list(site.archive.receipts()) == []
+    boxes = []
+    for number in range(3):
+        sidecar = site.sign()
+        site.archived(sidecar)
+        boxes.append(sidecar.manifest.box_sha256)
+        site.archive.add_receipts([(boxes[-1], f"log.{other}", b"%d" % number) for other in range(2)])
+    expected = [(box, f"log.{other}", b"%d" % number) for number, box in enumerate(boxes) for other in range(2)]
+    assert list(site.archive.receipts()) == sorted(expected)
