@@ -114,7 +114,7 @@ class Watcher:
             raise StorageError(f"{self._path}: cannot be read: {error.strerror or error}", mend=_MEND) from error
         try:
             return self._parsed(raw)
-        except (ValueError, Rejected) as error:
+        except (ValueError, TypeError, AttributeError, Rejected) as error:
             raise StorageError(f"{self._path}: is damaged: {error}", mend=_MEND) from error
 
     def _parsed(self, raw: bytes) -> State:

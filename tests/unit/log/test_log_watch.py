@@ -11,7 +11,7 @@ import pytest
 
 from atlas.codes import Code
 from atlas.errors import ClockError, InputError
-from atlas.log import merkle
+from atlas.log import merkle, watch
 from atlas.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.receipt import parse_receipt
@@ -227,6 +227,12 @@ class TestReceipts:
 
     def test_at_an_index_that_the_tree_does_not_have(self, site: Site, log: EmbeddedLog) -> None:
         assert self.damage(site, log, index=99) == {Code.RECEIPT_INCLUSION_INVALID}
+
+    def test_very_many(self, site: Site, log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(watch, "MAX_ALARMS", 3)
+        site.archive.add_receipts([(each.manifest.box_sha256, ORIGIN, b"{}") for each in site.logged(log, 5)])
+        assert site.look(log) == {Code.RECEIPT_MALFORMED}
+        assert len(site.alarms) == 3
 
     def test_of_another_log_is_not_this_log_s_matter(self, site: Site, log: EmbeddedLog) -> None:
         [sidecar] = site.logged(log)

@@ -1,6 +1,7 @@
 """Entries of a log under our authorities and keys, among those of strangers; read in parts, by processes that die."""
 
 import base64
+import hashlib
 import json
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from atlas.archive import store
+from atlas.canonical import dump_canonical
 from atlas.codes import Code
 from atlas.errors import InputError, StateError, StorageError
 from atlas.keys import issue, new_authority
@@ -111,6 +113,12 @@ class TestWhose:
         log.append(bodies(twin))
         assert log.size == 2
         assert site.look(log) == set()
+
+    def test_a_digest_of_ours_that_another_key_signed(self, site: Site, log: EmbeddedLog) -> None:
+        [sidecar] = site.logged(log)
+        thief = issue(site.issuer, Publisher("thief"), forge.now())
+        log.append(bodies(entry_of(thief, digest=site.archived(sidecar).digest)))
+        assert site.look(log) == {Code.LOG_ENTRY_UNKNOWN}
 
     def test_of_manifests_that_wait_for_their_receipt(self, site: Site, log: EmbeddedLog) -> None:
         log.append(bodies(site.archived(site.sign())))
@@ -223,7 +231,7 @@ def look_and_die(folder: Path, tiles: int) -> None:
 
 class TestKilled:
     def test_nothing_is_skipped_and_nothing_is_forgotten(self, site: Site, log: EmbeddedLog) -> None:
-        size, found_at = 12_000, 9_000
+        size, found_at = 12_000, 5_000
         log.append(among(size, {found_at: stranger("stolen", site.issuer)}))
         positions = []
         for tiles in (1, 2, 3, 20, 5, 20, 5, 0, 5, 0):
@@ -266,6 +274,29 @@ class TestKept:
         site.logged(log)
         assert site.look(log) == set()
         site.state.write_bytes(content)
+        with pytest.raises(StorageError, match="is damaged"):
+            site.look(log)
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("origin", "log.other"),
+            ("checkpoint", "nonsense"),
+            ("seen", "yesterday"),
+            ("position", "-1"),
+            ("position", 1),
+            ("accepted", ["one"]),
+            ("accepted", 5),
+            ("seen", 5),
+            ("checkpoint", 5),
+            ("more", "of it"),
+        ],
+    )
+    def test_what_was_never_kept(self, site: Site, log: EmbeddedLog, field: str, value: object) -> None:
+        site.logged(log)
+        assert site.look(log) == set()
+        kept = json.loads(site.state.read_text())["state"] | {field: value}
+        site.state.write_text(json.dumps({"sha256": hashlib.sha256(dump_canonical(kept)).hexdigest(), "state": kept}))
         with pytest.raises(StorageError, match="is damaged"):
             site.look(log)
 

@@ -179,9 +179,9 @@ class During:
         return self._archive.unlogged()
 
 
-def entry_of(credential: Credential, seed: object = "", *, bare: bool = False) -> Entry:
+def entry_of(credential: Credential, seed: object = "", *, bare: bool = False, digest: bytes = b"") -> Entry:
     """An entry over some digest that somebody signs with this key, with its certificate or without."""
-    digest = make_entry(seed).digest
+    digest = digest or make_entry(seed).digest
     signature = credential.key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
     if bare:
         return Entry(digest, signature, Algorithm.ECDSA_P256_SHA256, public_key=spki(credential.key))
