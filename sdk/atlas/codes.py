@@ -62,6 +62,12 @@ class Code(StrEnum):
     TIMESTAMP_INVALID = "TimestampInvalid"
     TIMESTAMP_MISSING = "TimestampMissing"
     TIME_CONTRADICTED = "TimeContradicted"
+    # The transparency log, watched over time.
+    LOG_ROLLED_BACK = "LogRolledBack"
+    LOG_STALE = "LogStale"
+    LOG_TILES_INVALID = "LogTilesInvalid"
+    LOG_ENTRY_UNKNOWN = "LogEntryUnknown"
+    LOG_ENTRY_LOST = "LogEntryLost"
     # Evidence of a confidential pod: what the step presented.
     EVIDENCE_MALFORMED = "EvidenceMalformed"
     EVIDENCE_PROVIDER_UNKNOWN = "EvidenceProviderUnknown"
@@ -274,6 +280,27 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.TIME_CONTRADICTED: Entry(
         "The step says that it ended after its signature was seen by others.", "Set the clock, and run the step again."
+    ),
+    Code.LOG_ROLLED_BACK: Entry(
+        "The log shows a smaller tree than one that it has signed before.",
+        "Ask its operator whether an old copy of it was restored or is being served; nothing may be logged there until "
+        "the larger tree is back.",
+    ),
+    Code.LOG_STALE: Entry(
+        "The log has shown the same checkpoint for longer than is allowed.",
+        "Find out whether the log still takes entries, and whether others see a newer checkpoint.",
+    ),
+    Code.LOG_TILES_INVALID: Entry(
+        "The log's tiles do not lead to the checkpoint that it signed.",
+        "Ask its operator to restore the tiles, and treat whoever serves them as hostile until then.",
+    ),
+    Code.LOG_ENTRY_UNKNOWN: Entry(
+        "The log holds an entry under an authority or a key of ours, and the archive has no such manifest.",
+        "Find out who signed it: if you did, gather its manifest; otherwise revoke the authority.",
+    ),
+    Code.LOG_ENTRY_LOST: Entry(
+        "The log no longer shows an entry that it gave a receipt for.",
+        "Keep the receipt as proof, and stop trusting the log.",
     ),
     Code.EVIDENCE_MALFORMED: Entry("The evidence is not a document of the form that Atlas writes.", _SUSPECT),
     Code.EVIDENCE_PROVIDER_UNKNOWN: Entry(

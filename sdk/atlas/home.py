@@ -11,6 +11,7 @@
     inbox/             signed manifests that wait to be gathered
     log.sqlite3        the embedded transparency log
     archive.sqlite3    manifests by digest, and their index
+    watch/             what `atlas log watch` has seen of each log, and the evidence of its alarms
 
 A home is made whole or not at all. Key files have mode 0600, and are refused if others may read them. Cryptography is
 imported only where a key is used: every step of a pipeline pays for what it imports.
@@ -132,22 +133,25 @@ class Home:
         return target
 
     def write(self, name: str, content: bytes) -> None:
-        """Give a file of the home this content, whole or not at all; only its owner may read it.
+        """Give a file of the home, or of a folder in it, this content, whole or not at all; only its owner may read it.
 
         Raises:
             StorageError: if it cannot be written.
         """
-        temporary = self.path / f".{name}.{os.getpid()}"
+        target = self.path / name
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
         try:
+            target.parent.mkdir(exist_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(descriptor)
-            temporary.replace(self.path / name)
+            temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise _unwritable(self.path / name, error) from error
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise _unwritable(target, error) from error
 
     def _key(self, name: str) -> object:
         from cryptography.hazmat.primitives import serialization

@@ -35,7 +35,7 @@ ADDRESS_SPACE = 8 << 30
 """Bytes; what asks for more gets a MemoryError, which is a violation, instead of the machine."""
 SHARES = {
     **{"sidecar": 3, "sidecar signed anew": 1, "receipt": 4, "statement": 4, "document": 4, "executor": 4},
-    **{"quote": 3, "evidence": 1, "gpu": 1},
+    **{"quote": 3, "evidence": 1, "gpu": 1, "recorded": 1},
 }
 """Of the mutants; the two kinds of sidecar are one reader."""
 

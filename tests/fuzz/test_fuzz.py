@@ -29,9 +29,9 @@ GROWTH = 48 << 20
 A_BATCH = 64
 NAMES = [
     *("sidecar", "sidecar signed anew", "receipt", "statement", "document", "executor"),
-    *("quote", "evidence", "gpu"),
+    *("quote", "evidence", "gpu", "recorded"),
 ]
-DOORS = {"document": 2, "executor": 2, "evidence": 2, "gpu": 3}
+DOORS = {"document": 2, "executor": 2, "evidence": 2, "gpu": 3, "recorded": 2}
 """Least number of different outcomes, where it is not four."""
 EXAMPLES = {"sidecar signed anew": 10, "document": 12}
 """Batches; of the dear ones fewer."""

@@ -7,6 +7,7 @@ import click
 
 from atlas.cli.log_anchor import anchor, anchors
 from atlas.cli.log_use import use
+from atlas.cli.log_watch import watch
 from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, home_option, json_option, print_json
 from atlas.errors import InputError
@@ -96,7 +97,7 @@ def serve(port: int, home: Path | None) -> None:
         server.wait()
 
 
-for _each in (anchor, anchors, use):
+for _each in (anchor, anchors, use, watch):
     log.add_command(_each)
 
 
