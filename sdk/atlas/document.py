@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import pydantic
 import yaml
@@ -17,7 +17,7 @@ MAX_DEPTH = 32
 _NEAR = 0.75
 """How alike two names must be, of 0 to 1, for one to be a mistake for the other."""
 
-_Model = TypeVar("_Model", bound=pydantic.BaseModel)
+_Model = TypeVar("_Model", bound="Strict")
 _Place = tuple[str | int, ...]
 
 
@@ -25,6 +25,8 @@ class Strict(pydantic.BaseModel):
     """Base of all such models: frozen, and an unknown field is an error."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    page: ClassVar[str] = "docs/policy.md"
+    """Where every field is described."""
 
 
 def read_document(path: Path, model: type[_Model]) -> _Model:
@@ -69,7 +71,7 @@ def parse_document(raw: bytes, model: type[_Model], name: str) -> _Model:
     except pydantic.ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
         problems = [_problem(each, lines, name, model) for each in errors]
-        raise DocumentError("\n".join(problems), mend="`docs/policy.md` lists every field") from error
+        raise DocumentError("\n".join(problems), mend=f"`{model.page}` lists every field") from error
 
 
 class _Loader(yaml.SafeLoader):
