@@ -1,7 +1,7 @@
 """The form of a trust root file (`kind: TrustRoot`): authorities, logs and evidence roots, pinned by a person."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -56,6 +56,7 @@ class _Spec(Strict):
 
 
 class _Document(Strict):
+    page: ClassVar[str] = "docs/trust-root.md"
     api_version: Literal["atlas.dev/v1alpha1"] = Field(alias="apiVersion")
     kind: Literal["TrustRoot"]
     spec: _Spec

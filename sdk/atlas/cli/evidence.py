@@ -29,7 +29,7 @@ from atlas.evidence.appraise import REAL, Appraisal, verify_under
 from atlas.evidence.document import parse_evidence
 from atlas.evidence.fetch import INTEL_PCS, INTEL_ROOT_CRL, Service, fetch_collateral, needs_refresh
 from atlas.evidence.initdata import parse_annotation, parse_initdata
-from atlas.evidence.providers import SIMULATED
+from atlas.evidence.providers import SIMULATED, coco
 from atlas.evidence.tdx.aael import Measured, measured_events
 from atlas.evidence.tdx.check import check_collateral
 from atlas.evidence.tdx.collateral import Collateral, latest, parse_collateral, select
@@ -274,6 +274,20 @@ def _manifest(archive: Archive, target: str) -> Manifest:
     if stored is None:
         raise InputError(f"{target}: no manifest vouches for it", mend="name an artifact that a pipeline made")
     return parse_manifest(stored.sidecar)
+
+
+@evidence.command()
+@click.argument("domain")
+@click.argument("operation")
+@click.argument("content")
+@click.option("--agent", default=coco.URL, show_default=True, help="Where the pod's agent listens.")
+def record(domain: str, operation: str, content: str, agent: str) -> None:
+    """Have the agent of this confidential pod measure an event, which a policy may ask for.
+
+    It goes into RTMR3 and the event log of every quote from then on.
+    """
+    coco.CocoProvider(agent).record(domain, operation, content)
+    click.echo(f"measured {domain} {operation}")
 
 
 @evidence.command("import")
