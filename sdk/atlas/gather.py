@@ -14,9 +14,10 @@ from atlas.errors import FetchError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
+from atlas.interop.record import read_manifest
 from atlas.log.claim import claim_entry
 from atlas.logs import log_of
-from atlas.manifest import Manifest, parse_manifest
+from atlas.manifest import Manifest
 from atlas.provider import has_simulator, load_simulator
 
 
@@ -61,7 +62,7 @@ def gather(home: Home) -> Gathered:
     taken = []
     for deposit in deposits:
         try:
-            found = [_read(sidecar) for sidecar in sorted(deposit.glob("*.c2pa"))]
+            found = [_read(each) for each in sorted(deposit.iterdir()) if each.suffix in (".c2pa", ".oms")]
         except Rejected as rejected:
             refused.append((_set_aside(home, deposit), rejected))
             continue
@@ -95,7 +96,7 @@ def refresh_simulated(home: Home, archive: Archive, now: dt.datetime) -> bool:
 
 def _log_all(home: Home, archive: Archive) -> int:
     """Log what is archived and not logged; the log answers twice for the same entry with one index."""
-    waiting = [parse_manifest(each.sidecar) for each in archive.unlogged()]
+    waiting = [read_manifest(each.sidecar) for each in archive.unlogged()]
     if not waiting:
         return 0
     waiting.sort(key=lambda each: (each.statement.ended, each.output.name if each.output else "", each.box_sha256))
@@ -110,7 +111,7 @@ def _log_all(home: Home, archive: Archive) -> int:
 
 def _read(sidecar: Path) -> tuple[Manifest, bytes]:
     raw = sidecar.read_bytes()
-    return parse_manifest(raw), raw
+    return read_manifest(raw), raw
 
 
 def _set_aside(home: Home, deposit: Path) -> Path:

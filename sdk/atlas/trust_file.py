@@ -7,7 +7,7 @@ from pydantic import Field
 
 from atlas.document import Strict, parse_document, read_document
 from atlas.errors import DocumentError
-from atlas.trust import Role, Tee, TrustRoot, load_authority, load_evidence_root, load_log
+from atlas.trust import Role, Tee, TrustRoot, load_authority, load_evidence_root, load_log, load_publisher_key
 
 
 class _Authority(Strict):
@@ -28,10 +28,16 @@ class _EvidenceRoot(Strict):
     simulated: bool = False
 
 
+class _PublisherKey(Strict):
+    name: str = Field(min_length=1)
+    public_key: str = Field(alias="publicKey")
+
+
 class _Spec(Strict):
     authorities: tuple[_Authority, ...] = ()
     logs: tuple[_Log, ...] = ()
     evidence_roots: tuple[_EvidenceRoot, ...] = Field(default=(), alias="evidenceRoots")
+    publisher_keys: tuple[_PublisherKey, ...] = Field(default=(), alias="publisherKeys")
 
 
 class _Document(Strict):
@@ -45,7 +51,7 @@ def load_trust_root(path: Path) -> TrustRoot:
 
     Raises:
         InputError: if it cannot be read.
-        DocumentError: if it is not a trust root, or pins two logs or two evidence roots under one name.
+        DocumentError: if it is not a trust root, or pins two logs or two evidence roots under one name, or a key twice.
     """
     return _trust_root(read_document(path, _Document), str(path))
 
@@ -66,4 +72,7 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
     )
     if len({each.name for each in roots}) < len(roots):
         raise DocumentError(f"{name}: two evidence roots have one name")
-    return TrustRoot(authorities, logs, roots)
+    keys = tuple(load_publisher_key(each.name, each.public_key) for each in document.spec.publisher_keys)
+    if len({each.der for each in keys}) < len(keys):
+        raise DocumentError(f"{name}: one publisher's key stands in it twice")
+    return TrustRoot(authorities, logs, roots, keys)

@@ -1,19 +1,18 @@
 """`atlas log`: the home's transparency log."""
 
-import base64
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
 from atlas.cli.session import gather_and_tell
-from atlas.cli.terminal import console, home_option, json_option, print_json
+from atlas.cli.terminal import console, home_option, json_option, print_json, read_key, write_file
 from atlas.errors import InputError
 from atlas.gather import open_archive
 from atlas.home import find_home
+from atlas.interop.record import read_manifest
+from atlas.interop.trusted_root import dump_trusted_root
 from atlas.log import EmbeddedLog, open_checkpoint, verify_consistency
 from atlas.log.checkpoint import check_origin
 from atlas.log.claim import claim_entry
@@ -21,8 +20,8 @@ from atlas.log.merkle import leaf_hash
 from atlas.log.rekor2 import Address, Rekor2Log
 from atlas.log.server import serve as serve_log
 from atlas.logs import PATIENCE, elsewhere, log_of, own_log, use_own, use_rekor2
-from atlas.manifest import parse_manifest
 from atlas.trust import load_log
+from atlas.trust_file import load_trust_root
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -103,6 +102,19 @@ def serve(port: int, home: Path | None) -> None:
         server.wait()
 
 
+@log.command("trust-root")
+@click.option("-o", "--output", type=_FILE, help="Into this file; by default to standard output.")
+@click.option("--trust", type=_FILE, help="Trust root file; by default the home's own.")
+@home_option
+def trust_root(output: Path | None, trust: Path | None, home: Path | None) -> None:
+    """Print the trust root as Sigstore's clients read it: a `trusted_root.json` with its logs and authorities."""
+    document = dump_trusted_root(load_trust_root(trust or find_home(home).trust_path))
+    if output is None:
+        click.echo(document, nl=False)
+    else:
+        write_file(output, document)
+
+
 @log.group()
 def use() -> None:
     """Choose the log that this home records in from here on."""
@@ -130,27 +142,12 @@ def rekor2(
     """Record in a Rekor v2 log that somebody else runs, and pin its key in the trust root."""
     found = find_home(home)
     check_origin(origin)
-    pinned = load_log(origin, _key(public_key))
+    pinned = load_log(origin, read_key(public_key))
     address = Address(write_url, read_url or write_url, pinned, ca_file)
     with Rekor2Log(replace(address, patience=PATIENCE)) as opened:
         size = open_checkpoint(opened.checkpoint(), pinned).size  # before anything is kept: is it this log?
     use_rekor2(found, address)
     console.print(f"{found.path}: records in {origin} ({size} entries) at {write_url}", soft_wrap=True)
-
-
-def _key(path: Path) -> str:
-    """A public key as a trust root has it: base64 of DER."""
-    try:
-        raw = path.read_bytes()
-        key = (
-            serialization.load_pem_public_key(raw)
-            if raw.startswith(b"-----")
-            else serialization.load_der_public_key(raw)
-        )
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{path}: not a public key: {error}") from error
-    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(der).decode("ascii")
 
 
 def _open(home: Path | None) -> EmbeddedLog:
@@ -171,7 +168,7 @@ def _index_of(opened: EmbeddedLog, archive_path: Path, entry: str) -> int:
         stored = archive.manifest(digest) or next(iter(archive.producers(digest)), None)
     if stored is None:
         raise InputError(f"{entry}: neither an artifact nor a manifest that the archive knows")
-    index = opened.find(leaf_hash(claim_entry(parse_manifest(stored.sidecar)).canonical_body()))
+    index = opened.find(leaf_hash(claim_entry(read_manifest(stored.sidecar)).canonical_body()))
     if index is None:
         raise InputError(f"{entry}: is not logged")
     return index
