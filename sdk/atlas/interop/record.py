@@ -170,15 +170,16 @@ def _read(raw: bytes) -> _Signed:
 def _measured(document: dict[str, Any]) -> tuple[Measurement, dict[str, str]]:
     """What was measured; and path -> SHA-256 of its files, as model signing names them."""
     sha256, size = document["sha256"], document["size"]
-    if not isinstance(sha256, str) or not isinstance(size, int):
-        raise ValueError("no digest or no size")
-    if "index" not in document:
+    index = document.get("index", "")
+    if not isinstance(sha256, str) or type(size) is not int or size < 0 or not isinstance(index, str):
+        raise ValueError("no digest, no size or no index")
+    if "index" not in document:  # the size of one file is not signed, and nothing depends on it
         return Measurement(Kind.FILE, sha256, size), {oms.SINGLE_FILE: sha256}
-    index = document["index"].encode("utf-8")
-    files = parse_index(index)
-    if hashlib.sha256(index).hexdigest() != sha256 or sum(length for _, length in files.values()) != size:
+    asset = index.encode("utf-8")
+    files = parse_index(asset)
+    if hashlib.sha256(asset).hexdigest() != sha256 or sum(length for _, length in files.values()) != size:
         raise ValueError("the index is not that of the digest")
-    return Measurement(Kind.TREE, sha256, size, len(files), index), {path: each for path, (each, _) in files.items()}
+    return Measurement(Kind.TREE, sha256, size, len(files), asset), {path: each for path, (each, _) in files.items()}
 
 
 def _signer(bundle: Bundle, public_key: bytes | None) -> tuple[tuple[x509.Certificate, ...], ec.EllipticCurvePublicKey]:

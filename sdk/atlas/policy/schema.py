@@ -91,8 +91,10 @@ class Policy(Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 (hex) of the policy's canonical JSON, with every default written out."""
+        """SHA-256 (hex) of the policy's canonical JSON, with the defaults of all fields that the first release had."""
         document: Any = self.model_dump(mode="json", by_alias=True)
+        if not self.spec.origins.ignored:  # came later: who does not use it keeps the digest
+            del document["spec"]["origins"]["ignored"]
         return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
 
 
