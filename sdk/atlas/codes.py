@@ -232,20 +232,17 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.SIGNER_IDENTITY_MISMATCH: Entry("The certificate names another signer than the statement does.", _SUSPECT),
     Code.BUNDLE_MALFORMED: Entry(
-        "The signature is not a Sigstore bundle of version 0.3.",
-        "Ask its signer for one; releases of model-signing before 1.0 wrote others.",
+        "The signature is not a Sigstore bundle v0.3.", "Ask its signer for one, by model-signing 1.0 or later."
     ),
     Code.ENVELOPE_SIGNATURE_INVALID: Entry(
         "The signature does not verify under the signer's key.",
         "Treat the signature as forged: take it from its signer again, and check that the key is the signer's.",
     ),
     Code.OMS_MALFORMED: Entry(
-        "This is not a signature of OpenSSF Model Signing, or it contradicts itself.",
-        "Ask its signer for another.",
+        "This is no signature of OpenSSF Model Signing, or it contradicts itself.", "Ask its signer for another."
     ),
     Code.OMS_SERIALIZATION_UNKNOWN: Entry(
-        "The model signature is not over whole files by SHA-256.",
-        "Ask its signer for one of model-signing's default serialization.",
+        "The model signature is not over whole files by SHA-256.", "Ask its signer for one of the default form."
     ),
     Code.OMS_FILE_CHANGED: Entry(
         "A file of the model is not the one that was signed.", "Take the model from its publisher again."

@@ -125,8 +125,8 @@ def own_receipt(signature: bytes, trust: TrustRoot) -> bytes | None:
 
 
 def is_record(raw: bytes) -> bool:
-    """Whether these bytes are a record, if they are anything: a C2PA store never begins so."""
-    return raw.startswith(b"{")
+    """Whether these bytes are a record, if they are anything: as canonical JSON it begins with its first member."""
+    return raw.startswith(b'{"index":')
 
 
 def read_manifest(raw: bytes) -> Manifest:

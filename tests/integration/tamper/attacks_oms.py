@@ -105,7 +105,7 @@ def record_of_another_model(world: World) -> Outcome:
     place = model(world.root / "imported/model")
     signed = world.file("imported/model.sig", honest())
     assert world.cli("import", str(place), "--signature", str(signed)).exit == 0
-    [(box, raw)] = world.archive("SELECT box_sha256, sidecar FROM manifest WHERE sidecar LIKE '{%'")
+    [(box, raw)] = world.archive("SELECT box_sha256, sidecar FROM manifest WHERE hex(substr(sidecar, 1, 1)) = '7B'")
     trojan = model(world.root / "trojan", {"a.bin": b"trojan"})
     record = json.loads(raw) | {"sha256": measure(trojan).sha256}
     forged = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
