@@ -29,7 +29,7 @@ GROWTH = 48 << 20
 A_BATCH = 64
 NAMES = [
     *("sidecar", "sidecar signed anew", "receipt", "statement", "document", "executor"),
-    *("quote", "evidence", "gpu"),
+    *("quote", "evidence", "gpu", "model signature"),
 ]
 DOORS = {"document": 2, "executor": 2, "evidence": 2, "gpu": 3}
 """Least number of different outcomes, where it is not four."""
