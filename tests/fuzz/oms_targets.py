@@ -4,12 +4,17 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from atlas.errors import Rejected
+from atlas.interop.bundle import Bundle
+from atlas.interop.dsse import sign_envelope
+from atlas.interop.oms import dump_statement as dump_oms
 from atlas.interop.record import dump_record, own_receipt, verify_signed
 from atlas.log.claim import claim_entry
 from atlas.statement import Publisher, dump_statement
 from atlas.trust import PublisherKey, TrustRoot
-from fuzz.mutate import JSON
+from fuzz.mutate import BYTES, JSON
 from fuzz.targets import Seed, Target
 from support import forge
 from unit.interop.interop_support import KEY, measured, signature, signed_model, spki
@@ -38,4 +43,18 @@ def oms_targets() -> tuple[Target, ...]:
     files = {"by key": (keyed, spki(KEY)), "by certificate": (certified, None)}
     for name, (raw, key) in files.items():
         seeds.append(Seed(name, raw, partial(read_file, key), JSON, read_file(key, raw)))
+
+    def read_statement(raw: bytes) -> object:
+        """A trusted signer may state what it likes; only the files that are there are vouched for."""
+        asset = read(dump_record(signature(raw), model, spki(KEY)))
+        assert isinstance(asset, tuple)
+        return asset[1:]
+
+    def read_certificate(raw: bytes) -> object:
+        envelope = sign_envelope(dump_oms(signed_model()), credential.key)
+        return read(dump_record(Bundle(envelope, (raw,), chain=True).to_bytes(), model))
+
+    statement, der = dump_oms(signed_model()), credential.chain[0].public_bytes(Encoding.DER)
+    seeds.append(Seed("statement signed anew", statement, read_statement, JSON, read_statement(statement)))
+    seeds.append(Seed("certificate", der, read_certificate, BYTES, read_certificate(der)))
     return (Target("model signature", Rejected, tuple(seeds)),)

@@ -90,8 +90,10 @@ def _read(document: object) -> SignedModel:
     if not isinstance(outer["subject"], list) or len(outer["subject"]) != 1:
         raise ValueError("not exactly one subject")
     subject = fields(outer["subject"][0], ["name", "digest"])
+    if not isinstance(outer["predicate"], dict):
+        raise ValueError("its predicate is not an object")
     # verifiers of this version must pass over what a later one adds (model_signing, "Payload")
-    predicate = fields(outer["predicate"], ["serialization", "resources"], list(outer["predicate"]))
+    predicate = fields(outer["predicate"], ["serialization", "resources"], outer["predicate"])
     ignored = _serialization(predicate["serialization"])
     files, order = _resources(predicate["resources"])
     if fields(subject["digest"], ["sha256"])["sha256"] != _root(order):

@@ -80,6 +80,7 @@ PREDICATE, SERIALIZATION, RESOURCES = "predicate", "serialization", "resources"
         (changed(signed_model(), "subject", 0, "digest", "sha256", value="00" * 32), "not that of its files"),
         (changed(signed_model(), PREDICATE, SERIALIZATION, "ignore_paths", value=".git"), "ignored paths"),
         (changed(signed_model(), PREDICATE, SERIALIZATION, "ignore_paths", value=[1]), "ignored paths"),
+        (changed(signed_model(), PREDICATE, value=1), "not an object"),
         (changed(signed_model(), PREDICATE, RESOURCES, value=[]), "no resources"),
         (changed(signed_model(), PREDICATE, RESOURCES, value={}), "no resources"),
         (changed(signed_model(), PREDICATE, RESOURCES, 0, "algorithm", value="blake2b"), "SHA-256"),
