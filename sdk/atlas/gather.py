@@ -14,7 +14,7 @@ from atlas.errors import FetchError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
-from atlas.interop.record import read_manifest
+from atlas.interop.verify import read_manifest
 from atlas.log.claim import claim_entry
 from atlas.logs import log_of
 from atlas.manifest import Manifest

@@ -39,7 +39,7 @@ from atlas.evidence.tdx.replay import check_replay, differences
 from atlas.evidence.tdx.verify import platform_of
 from atlas.gather import open_archive, refresh_simulated
 from atlas.home import find_home
-from atlas.interop.record import read_manifest
+from atlas.interop.verify import read_manifest
 from atlas.manifest import Manifest, parse_manifest
 from atlas.policy import default_policy, load_policy, with_references
 from atlas.policy.attested import judge_appraisal, registers

@@ -11,8 +11,8 @@ from atlas.cli.terminal import console, home_option, json_option, print_json, re
 from atlas.errors import InputError
 from atlas.gather import open_archive
 from atlas.home import find_home
-from atlas.interop.record import read_manifest
 from atlas.interop.trusted_root import dump_trusted_root
+from atlas.interop.verify import read_manifest
 from atlas.log import EmbeddedLog, open_checkpoint, verify_consistency
 from atlas.log.checkpoint import check_origin
 from atlas.log.claim import claim_entry

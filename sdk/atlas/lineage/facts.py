@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 
 from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, Lookup, appraise
-from atlas.interop.record import verify_signed
+from atlas.interop.verify import verify_signed
 from atlas.keys import BACKDATE
 from atlas.log import Logged, parse_receipt, verify_receipt
 from atlas.log.claim import claim_entry
