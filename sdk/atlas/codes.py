@@ -40,6 +40,16 @@ class Code(StrEnum):
     SIGNER_EXPIRED = "SignerExpired"
     SIGNER_ROLE_MISMATCH = "SignerRoleMismatch"
     SIGNER_IDENTITY_MISMATCH = "SignerIdentityMismatch"
+    # Signatures of others: Sigstore bundles, OpenSSF Model Signing.
+    BUNDLE_MALFORMED = "BundleMalformed"
+    ENVELOPE_SIGNATURE_INVALID = "EnvelopeSignatureInvalid"
+    OMS_MALFORMED = "OmsMalformed"
+    OMS_SERIALIZATION_UNKNOWN = "OmsSerializationUnknown"
+    OMS_FILE_CHANGED = "OmsFileChanged"
+    OMS_FILE_MISSING = "OmsFileMissing"
+    OMS_FILE_UNSIGNED = "OmsFileUnsigned"
+    OMS_IGNORES_FILES = "OmsIgnoresFiles"
+    OMS_SIGNER_UNTRUSTED = "OmsSignerUntrusted"
     # The transparency log.
     NOT_LOGGED = "NotLogged"
     RECEIPT_MALFORMED = "ReceiptMalformed"
@@ -235,6 +245,37 @@ CATALOGUE: dict[Code, Entry] = {
         "Give the authority that role in the trust root, if it should have it.",
     ),
     Code.SIGNER_IDENTITY_MISMATCH: Entry("The certificate names another signer than the statement does.", _SUSPECT),
+    Code.BUNDLE_MALFORMED: Entry(
+        "The signature is not a Sigstore bundle v0.3.", "Ask its signer for one, by model-signing 1.0 or later."
+    ),
+    Code.ENVELOPE_SIGNATURE_INVALID: Entry(
+        "The signature does not verify under the signer's key.",
+        "Treat the signature as forged: take it from its signer again, and check that the key is the signer's.",
+    ),
+    Code.OMS_MALFORMED: Entry(
+        "This is no signature of OpenSSF Model Signing, or it contradicts itself.", "Ask its signer for another."
+    ),
+    Code.OMS_SERIALIZATION_UNKNOWN: Entry(
+        "The model signature is not over whole files by SHA-256.", "Ask its signer for one of the default form."
+    ),
+    Code.OMS_FILE_CHANGED: Entry(
+        "A file of the model is not the one that was signed.", "Take the model from its publisher again."
+    ),
+    Code.OMS_FILE_MISSING: Entry(
+        "A file that was signed is not in the model.", "Take the model from its publisher again."
+    ),
+    Code.OMS_FILE_UNSIGNED: Entry(
+        "The model has a file that its signature does not cover.",
+        "Remove the file, or take the model from its publisher again.",
+    ),
+    Code.OMS_IGNORES_FILES: Entry(
+        "The model has files that its signature says to ignore, so nobody vouches for them.",
+        "Remove them, or list them in the policy's origins.ignored if nothing ever reads them.",
+    ),
+    Code.OMS_SIGNER_UNTRUSTED: Entry(
+        "The model was signed by somebody whom the trust root does not know.",
+        "If you trust the signer, pin the key or the authority: `atlas import` with --public-key or --authority.",
+    ),
     Code.NOT_LOGGED: Entry(
         "No transparency log vouches for the manifest.",
         "Gather the manifest, which logs it (`atlas gather`).",

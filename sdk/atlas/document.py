@@ -17,7 +17,7 @@ MAX_DEPTH = 32
 _NEAR = 0.75
 """How alike two names must be, of 0 to 1, for one to be a mistake for the other."""
 
-_Model = TypeVar("_Model", bound="Strict")
+_Model = TypeVar("_Model", bound=pydantic.BaseModel)
 _Place = tuple[str | int, ...]
 
 
@@ -71,7 +71,9 @@ def parse_document(raw: bytes, model: type[_Model], name: str) -> _Model:
     except pydantic.ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
         problems = [_problem(each, lines, name, model) for each in errors]
-        raise DocumentError("\n".join(problems), mend=f"`{model.page}` lists every field") from error
+        raise DocumentError(
+            "\n".join(problems), mend=f"`{getattr(model, 'page', Strict.page)}` lists every field"
+        ) from error
 
 
 class _Loader(yaml.SafeLoader):

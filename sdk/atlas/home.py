@@ -229,7 +229,8 @@ def create_home(path: Path, *, now: dt.datetime | None = None) -> Home:
     name = f"local-{uuid.uuid4().hex[:8]}"
     issuer = new_authority(name, (now or dt.datetime.now(dt.UTC)).replace(microsecond=0))
     log_key = ed25519.Ed25519PrivateKey.generate()
-    log = PinnedLog(f"atlas.local/{uuid.uuid4().hex[:16]}", log_key.public_key())
+    # of a host name's form: Sigstore's clients take a log's origin for one
+    log = PinnedLog(f"{uuid.uuid4().hex[:16]}.atlas.local", log_key.public_key())
     trust = TrustRoot((Authority(name, issuer.certificate, frozenset(Role)),), (log,), (intel_root(),))
     files = {
         "version": f"{FORMAT}\n".encode(),

@@ -14,6 +14,7 @@ from atlas.trust import (
     load_authority,
     load_evidence_root,
     load_log,
+    load_publisher_key,
     load_timestamp_authority,
     load_witness,
 )
@@ -47,12 +48,18 @@ class _EvidenceRoot(Strict):
     simulated: bool = False
 
 
+class _PublisherKey(Strict):
+    name: str = Field(min_length=1)
+    public_key: str = Field(alias="publicKey")
+
+
 class _Spec(Strict):
     authorities: tuple[_Authority, ...] = ()
     logs: tuple[_Log, ...] = ()
     evidence_roots: tuple[_EvidenceRoot, ...] = Field(default=(), alias="evidenceRoots")
     witnesses: tuple[str, ...] = ()
     timestamp_authorities: tuple[_TimestampAuthority, ...] = Field(default=(), alias="timestampAuthorities")
+    publisher_keys: tuple[_PublisherKey, ...] = Field(default=(), alias="publisherKeys")
 
 
 class _Document(Strict):
@@ -67,7 +74,7 @@ def load_trust_root(path: Path) -> TrustRoot:
 
     Raises:
         InputError: if it cannot be read.
-        DocumentError: if it is not a trust root, or pins two logs or two evidence roots under one name.
+        DocumentError: if it is not a trust root, or pins two logs or two evidence roots under one name, or a key twice.
     """
     return _trust_root(read_document(path, _Document), str(path))
 
@@ -95,4 +102,7 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
     if len({each.name for each in roots}) < len(roots):
         raise DocumentError(f"{name}: two evidence roots have one name")
     times = tuple(load_timestamp_authority(each.name, each.certificate) for each in document.spec.timestamp_authorities)
-    return TrustRoot(authorities, logs, roots, witnesses, times)
+    keys = tuple(load_publisher_key(each.name, each.public_key) for each in document.spec.publisher_keys)
+    if len({each.der for each in keys}) < len(keys):
+        raise DocumentError(f"{name}: one publisher's key stands in it twice")
+    return TrustRoot(authorities, logs, roots, witnesses, times, keys)

@@ -21,9 +21,12 @@ from typing import Any
 from atlas.canonical import dump_canonical
 from atlas.errors import InputError, Rejected, StateError, StorageError
 from atlas.home import Home
+from atlas.interop.verify import read_manifest
 from atlas.log.alarm import Alarm, Holdings, Order, State
 from atlas.log.checkpoint import open_checkpoint
+from atlas.log.claim import claim_entry
 from atlas.log.encoding import fields, load_json, to_integer
+from atlas.log.entry import Entry
 from atlas.log.interface import TiledLog
 from atlas.log.watch import Round
 from atlas.trust import PinnedLog
@@ -49,6 +52,10 @@ class Looked:
     """Whether nothing was known of the log before, so that what it shows is trusted as it is."""
 
 
+def _entry_of(kept: bytes) -> Entry:
+    return claim_entry(read_manifest(kept))
+
+
 class Watcher:
     """What is kept of one log."""
 
@@ -72,7 +79,7 @@ class Watcher:
         alarms, kept = 0, False
         with self._alone():
             state = self._load()
-            looking = Round(log, state, archive, order, now)
+            looking = Round(log, state, archive, order, now, _entry_of)
             for each in looking.run():
                 if isinstance(each, State):
                     self._keep(each)

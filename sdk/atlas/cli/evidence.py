@@ -39,6 +39,7 @@ from atlas.evidence.tdx.replay import check_replay, differences
 from atlas.evidence.tdx.verify import platform_of
 from atlas.gather import open_archive, refresh_simulated
 from atlas.home import find_home
+from atlas.interop.verify import read_manifest
 from atlas.manifest import Manifest, parse_manifest
 from atlas.policy import default_policy, load_policy, with_references
 from atlas.policy.attested import judge_appraisal, registers
@@ -273,7 +274,7 @@ def _manifest(archive: Archive, target: str) -> Manifest:
     stored = subject.sidecar or next(iter(archive.producers(subject.sha256)), None)
     if stored is None:
         raise InputError(f"{target}: no manifest vouches for it", mend="name an artifact that a pipeline made")
-    return parse_manifest(stored.sidecar)
+    return read_manifest(stored.sidecar)
 
 
 @evidence.command()

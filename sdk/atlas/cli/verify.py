@@ -106,7 +106,7 @@ def judge(
     time = parse_time(at)
     if reference:
         rules = with_references(rules, _references(opened, rules, reference, time))
-    subject = find_subject(opened.archive, target)
+    subject = find_subject(opened.archive, target, opened.trust)
     verifier = opened.verifier(subject.sidecar)
     kind = subject.measured.kind if subject.measured else None
     place = str(Path(target).resolve()) if subject.measured else ""

@@ -6,14 +6,14 @@ it again; only `LogStale` is about time and leaves it be.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from atlas.codes import Code
 from atlas.errors import ClockError, InputError, Rejected
 from atlas.log.alarm import Alarm, Holdings, Order, State
 from atlas.log.checkpoint import Checkpoint, open_checkpoint
-from atlas.log.claim import claim_entry
+from atlas.log.entry import Entry
 from atlas.log.interface import TiledLog
 from atlas.log.merkle import EMPTY_ROOT, leaf_hash, root_from_inclusion
 from atlas.log.proof import parse_proof
@@ -21,7 +21,6 @@ from atlas.log.proven import ProvenTree
 from atlas.log.receipt import Receipt
 from atlas.log.recorded import Ours, parse_recorded
 from atlas.log.tiles import WIDTH
-from atlas.manifest import parse_manifest
 
 MAX_ALARMS = 100
 """Of one round: after these the rest is left to the next one."""
@@ -38,7 +37,17 @@ class Round:
         unreadable: entries among them that cannot be read.
     """
 
-    def __init__(self, log: TiledLog, state: State | None, archive: Holdings, order: Order, now: dt.datetime) -> None:
+    def __init__(
+        self,
+        log: TiledLog,
+        state: State | None,
+        archive: Holdings,
+        order: Order,
+        now: dt.datetime,
+        entry_of: Callable[[bytes], Entry],
+    ) -> None:
+        """Begin; `entry_of` makes the log's entry of what the archive keeps of a manifest."""
+        self._entry_of = entry_of
         self._log, self._state, self._archive, self._order, self._now = log, state, archive, order, now
         self._ours = Ours(order.authorities)
         self._waiting = False
@@ -113,7 +122,7 @@ class Round:
             yield self._smaller(ahead)
         for manifest in self._archive.unlogged():
             self._waiting = True
-            self._ours.learn(claim_entry(parse_manifest(manifest.sidecar)).canonical_body())
+            self._ours.learn(self._entry_of(manifest.sidecar).canonical_body())
 
     def _read_receipt(self, box: str, raw: bytes) -> Receipt | Rejected:
         """A receipt; learns the manifest's identity from it, or from the manifest itself where it does not tell."""
@@ -131,7 +140,7 @@ class Round:
     def _learn(self, box: str) -> None:
         manifest = self._archive.manifest(box)
         if manifest:
-            self._ours.learn(claim_entry(parse_manifest(manifest.sidecar)).canonical_body())
+            self._ours.learn(self._entry_of(manifest.sidecar).canonical_body())
 
     def _against(self, note: str) -> Iterator[Alarm]:
         """What another checkpoint of the log says of the one that it shows."""
