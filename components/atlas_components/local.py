@@ -13,7 +13,7 @@ import re
 import sys
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ def run_locally(
     root: Path,
     cache: bool = False,
     evidence: str = "",
+    secret: Sequence[str] = (),
+    confidential: Sequence[str] = (),
     on_line: Callable[[str], None] | None = None,
 ) -> LocalRun:
     """Instrument a pipeline and run it.
@@ -75,6 +77,8 @@ def run_locally(
         root: folder below which kfp makes one for the run.
         cache: whether steps that ran before with the same inputs need not run again.
         evidence: the provider that each step must ask for evidence; empty: as the pipeline orders, or none.
+        secret: as `instrument` takes it.
+        confidential: as `instrument` takes it.
         on_line: called with each line that a step writes.
 
     Raises:
@@ -88,7 +92,7 @@ def run_locally(
             mend="install Atlas where this Python is: pip install atlas-provenance",
         )
     root = root.resolve()
-    ready = instrument(pipeline, evidence=evidence)
+    ready = instrument(pipeline, evidence=evidence, secret=secret, confidential=confidential)
     _check_pip(ready)
     run_id = str(uuid.uuid4())
     lines = _Lines(on_line)

@@ -14,7 +14,7 @@ import gc
 import os
 import sys
 
-from atlas_components import child
+from atlas_components import child, fault
 
 TYPE_CHECKING = False  # as in `typing`, which takes 5 ms
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _guarded(argv: list[str]) -> int:
         _complain("interrupted; the step's provenance is not recorded")
         return INTERRUPTED
     except Exception as error:  # a step's log is no place for a traceback
-        _complain(f"the provenance is not recorded: {type(error).__name__}: {error}", "report this fault of Atlas")
+        _complain(fault.describe(error), fault.MEND)
         return FAILED
 
 

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
+from atlas.disclosure import Disclosure, parse_disclosure
 from atlas.errors import FetchError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
-from atlas.home import Home
+from atlas.home import DISCLOSURES, Home
 from atlas.log.claim import claim_entry
 from atlas.logs import log_of
 from atlas.manifest import Manifest, parse_manifest
+from atlas.opening import open_parameters
 from atlas.provider import has_simulator, load_simulator
 
 
@@ -57,11 +59,13 @@ def gather(home: Home) -> Gathered:
     deposits = sorted(each for each in home.inbox.iterdir() if not each.name.startswith("."))
     manifests: list[tuple[Manifest, bytes]] = []
     assets: list[bytes] = []
+    disclosures: list[tuple[str, Disclosure]] = []
     refused: list[tuple[Path, Rejected]] = []
     taken = []
     for deposit in deposits:
         try:
             found = [_read(sidecar) for sidecar in sorted(deposit.glob("*.c2pa"))]
+            disclosures += _disclosures(deposit, [manifest for manifest, _ in found])
         except Rejected as rejected:
             refused.append((_set_aside(home, deposit), rejected))
             continue
@@ -69,7 +73,7 @@ def gather(home: Home) -> Gathered:
         assets += [each.read_bytes() for each in deposit.glob("*.index")]
         taken.append(deposit)
     with open_archive(home) as archive:
-        new = archive.add(manifests, assets) if manifests else 0
+        new = archive.add(manifests, assets, disclosures) if manifests else 0
         for deposit in taken:
             shutil.rmtree(deposit)
         if any(manifest.statement.evidence == SIMULATED for manifest, _ in manifests):
@@ -111,6 +115,22 @@ def _log_all(home: Home, archive: Archive) -> int:
 def _read(sidecar: Path) -> tuple[Manifest, bytes]:
     raw = sidecar.read_bytes()
     return parse_manifest(raw), raw
+
+
+def _disclosures(deposit: Path, manifests: list[Manifest]) -> list[tuple[str, Disclosure]]:
+    """What a deposit's manifests keep back, with the statement's digest; all of it must be committed to.
+
+    Raises:
+        Rejected: if it is not.
+    """
+    path = deposit / DISCLOSURES
+    if not path.exists():
+        return []
+    encoded = path.read_text(encoding="ascii", errors="replace").splitlines()
+    statements = {each.statement_sha256: each.statement for each in manifests}
+    for statement in statements.values():
+        open_parameters(statement, encoded)
+    return [(sha256, parse_disclosure(each)) for sha256 in statements for each in encoded]
 
 
 def _set_aside(home: Home, deposit: Path) -> Path:

@@ -5,6 +5,7 @@
     log.key            the embedded log's key
     trust.json         the trust root: that authority, that log, and Intel's root for evidence
     log.json           where another log is that this home records in, if it does
+    pseudonymous       if it is there, certificates carry no names
     simulator.json     a simulated platform for evidence that proves nothing, if one was asked for
     inbox/             signed manifests that wait to be gathered
     log.sqlite3        the embedded transparency log
@@ -37,6 +38,10 @@ FORMAT = 1
 """Version of the home's layout and of its databases."""
 NAME = ".atlas"
 VARIABLE = "ATLAS_HOME"
+DISCLOSURES = "disclosures"
+"""File name of a deposit's disclosures, one a line."""
+
+_PSEUDONYMOUS = "pseudonymous"
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,19 @@ class Home:
     def inbox(self) -> Path:
         """Where signed manifests wait."""
         return self.path / "inbox"
+
+    @property
+    def pseudonymous(self) -> bool:
+        """Whether the certificates of what is signed here carry pseudonyms instead of names."""
+        return (self.path / _PSEUDONYMOUS).exists()
+
+    def use_pseudonyms(self) -> None:
+        """Have certificates carry pseudonyms from here on.
+
+        Raises:
+            StorageError: if it cannot be written.
+        """
+        self.write(_PSEUDONYMOUS, b"")
 
     def issuer(self) -> "Issuer":
         """The development authority with its key.
