@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
-from atlas.disclosure import Disclosure, parse_disclosure
+from atlas.disclosure import Disclosure
 from atlas.errors import FetchError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
@@ -128,9 +128,11 @@ def _disclosures(deposit: Path, manifests: list[Manifest]) -> list[tuple[str, Di
         return []
     encoded = path.read_text(encoding="ascii", errors="replace").splitlines()
     statements = {each.statement_sha256: each.statement for each in manifests}
-    for statement in statements.values():
-        open_parameters(statement, encoded)
-    return [(sha256, parse_disclosure(each)) for sha256 in statements for each in encoded]
+    return [
+        (sha256, each)
+        for sha256, statement in statements.items()
+        for each in open_parameters(statement, encoded).values()
+    ]
 
 
 def _set_aside(home: Home, deposit: Path) -> Path:

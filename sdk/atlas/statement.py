@@ -308,25 +308,28 @@ _PUBLISHER: dict[str, type] = {"name": str}
 
 def _parse_kept_back(fields: dict[str, Any]) -> dict[str, Any]:
     """What version 2 has more; takes the digests out of the parameters."""
-    secret, pseudonym, hidden = fields["secret"], fields["pseudonym"], fields["parameters"].pop(DIGESTS, None)
+    secret, pseudonym, parameters = fields["secret"], fields["pseudonym"], fields["parameters"]
     if fields["_sd_alg"] != ALGORITHM:
         _malformed(f"_sd_alg: not {ALGORITHM}")
     if not all(isinstance(each, str) for each in secret) or secret != sorted(set(secret)):
         _malformed("secret: not names in order")
-    if exposed := sorted(fields["parameters"].keys() & set(secret)):
-        raise Rejected(Code.PARAMETER_EXPOSED, found=", ".join(exposed)[:200])
-    digests = hidden if isinstance(hidden, list) else []
-    if hidden is not None and (
-        not digests or not all(_is_32_bytes(each) for each in digests) or digests != sorted(set(digests))
-    ):
-        raise Rejected(Code.STATEMENT_DIGESTS_MALFORMED, expected="SHA-256 digests in order, none twice")
-    if uses_reserved(fields["parameters"]):
-        raise Rejected(Code.STATEMENT_DIGESTS_MALFORMED, expected="digests beside parameters, not within them")
     if pseudonym and not _is_32_bytes(pseudonym):
         _malformed(f"pseudonym: not a salt of {SALT_BYTES} bytes")
-    if not (secret or digests or pseudonym):
+    hidden = _parse_digests(parameters.pop(DIGESTS)) if DIGESTS in parameters else []
+    if uses_reserved(parameters):
+        raise Rejected(Code.STATEMENT_DIGESTS_MALFORMED, expected="digests beside parameters, not within them")
+    if exposed := sorted(parameters.keys() & set(secret)):
+        raise Rejected(Code.PARAMETER_EXPOSED, found=", ".join(exposed)[:200])
+    if not (secret or hidden or pseudonym):
         _malformed("it keeps nothing back, which is version 1")
-    return {"secret": tuple(secret), "hidden": tuple(digests), "pseudonym": pseudonym}
+    return {"secret": tuple(secret), "hidden": tuple(hidden), "pseudonym": pseudonym}
+
+
+def _parse_digests(value: object) -> list[str]:
+    digests = value if isinstance(value, list) and all(_is_32_bytes(each) for each in value) else []
+    if not digests or digests != sorted(set(digests)):
+        raise Rejected(Code.STATEMENT_DIGESTS_MALFORMED, expected="SHA-256 digests in order, none twice")
+    return digests
 
 
 def _is_32_bytes(value: object) -> bool:

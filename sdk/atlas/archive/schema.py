@@ -79,4 +79,4 @@ disclosure = sa.Table(
     sa.Column("digest", sa.String(43), primary_key=True),
     sa.Column("content", sa.Text, nullable=False),
 )
-"""What this home's statements keep back, for its owner to disclose. An older archive gets the table when it is opened."""
+"""What statements of this home keep back, for its owner to disclose. An older archive gets the table when opened."""
