@@ -1,7 +1,9 @@
 """The value of a secret parameter is in no byte that Atlas writes: a canary goes through real runs."""
 
+import base64
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from atlas.errors import DocumentError
-from atlas.gather import gather
+from atlas.gather import gather, open_archive
 from atlas.home import DISCLOSURES, create_home
+from atlas.log.claim import claim_entry
+from atlas.policy import default_policy
 from atlas.statement import TYPE_V1, parse_statement
+from atlas.trust_file import load_trust_root
+from atlas.verifier import Verifier
 from atlas_components import instrument
 from atlas_components.commands import kfp, run
 from atlas_components.fault import describe
@@ -137,6 +143,24 @@ def test_a_confidential_parameter_is_deposited_apart(lab: Laboratory, tmp_path: 
     assert folder is not None
     assert list(traces("0.123456789", folder)) == []
     assert not list(folder.rglob(DISCLOSURES))
+
+
+def test_a_run_under_pseudonyms_logs_no_name_and_verifies(lab: Laboratory, tmp_path: Path) -> None:
+    (tmp_path / "marker").touch()
+    lab.home.use_pseudonyms()
+    trace = lab.run_well(pipeline("once"), api_token="canary", marker=str(tmp_path / "marker"))
+    gather(lab.home)
+    [manifest] = trace.manifests.values()
+    entry = claim_entry(manifest)
+    assert entry.certificate
+    for name in ("once", "login", "data", "atlas:step", trace.run.run_id):
+        assert name.encode() not in entry.certificate
+    # the entry is that certificate, a digest and a signature, and nothing else
+    assert len(entry.canonical_body()) < len(base64.b64encode(entry.certificate + entry.digest + entry.signature)) + 300
+    with open_archive(lab.home) as archive:
+        verifier = Verifier(archive, load_trust_root(lab.home.trust_path), lambda: archive.revision)
+        verdict = verifier.verify(manifest.asset_sha256, default_policy(), datetime.now(UTC))
+    assert verdict.holds, verdict.findings
 
 
 def test_marks_are_kept_when_instrumenting_again_and_reach_the_next_run(lab: Laboratory, tmp_path: Path) -> None:

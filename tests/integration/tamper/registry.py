@@ -26,6 +26,7 @@ class Part(StrEnum):
     ARTIFACT = "artifact"
     SIDECAR = "sidecar"
     STATEMENT = "statement"
+    DISCLOSURE = "disclosure"
     SIGNER = "signer"
     LOG = "log receipt"
     LINEAGE = "lineage"
