@@ -383,6 +383,7 @@ class World:
             "log": "required",
             "maxAge": "90d",
             "metrics": [{"step": "evaluate", "artifact": "metrics", "name": "accuracy", "min": 0.9}],
+            "parameters": [{"step": "train", "name": "epochs", "equals": 3}],
             "denied": [f"sha256:{'00' * 32}"],
         }
 
