@@ -18,14 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from kfp import local
 from kfp.local import config
 
 from atlas.errors import StateError
 from atlas.home import VARIABLE, Home
 from atlas_components.instrumentation import instrument
+from atlas_components.ir import container_executors
 from atlas_components.loading import words
 from atlas_components.place import RUN
+from atlas_components.privacy import Privacy
 from atlas_components.server import serve
 from atlas_components.step import NOTARY
 
@@ -114,9 +117,16 @@ def run_locally(
         try:
             ready(**arguments)
         except Exception as failure:  # kfp raises RuntimeError for a failed step and anything for what it cannot do
-            error = words(failure)
+            # kfp says of an argument that it cannot use what its value is
+            tells = type(failure) is not RuntimeError and _keeps_back(ready)
+            error = f"{type(failure).__name__} (not told: parameters are kept back)" if tells else words(failure)
     made = sorted(_run_folders(root, name) - before)
     return LocalRun(run_id, made[0] if made else None, error, tuple(lines.tail))
+
+
+def _keeps_back(pipeline: Any) -> bool:
+    executors = container_executors(json_format.MessageToDict(pipeline.pipeline_spec))
+    return any(each.declared_privacy != Privacy() for each in executors)
 
 
 def _check_pip(pipeline: Any) -> None:

@@ -113,6 +113,16 @@ def test_a_run_that_fails_leaves_no_trace_of_it(
     assert list(traces(CANARY, tmp_path, "".join(capfd.readouterr()), repr(trace.run))) == []
 
 
+@pytest.mark.parametrize("value", [CANARY.encode(), {CANARY}, f"{CANARY}\ud800", f"{CANARY}\0", {"token": CANARY}])
+def test_a_value_that_kfp_refuses_is_not_repeated(
+    lab: Laboratory, tmp_path: Path, value: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ready = instrument(pipeline("once"), secret=["login.api_token"])
+    trace = lab.run(ready, api_token=value, marker=str(tmp_path / "marker"))
+    assert not trace.run.ok
+    assert list(traces(CANARY, tmp_path, "".join(capfd.readouterr()), repr(trace.run))) == []
+
+
 def test_the_command_line_leaves_no_trace_of_it(tmp_path: Path) -> None:
     marks = ("--secret", "login.api_token", "--confidential", "login.rate")
     told = ("--arg", f"api_token={CANARY}", "--arg", f"marker={tmp_path / 'marker'}", "--arg", "rate=0.123456789")
