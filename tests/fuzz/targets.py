@@ -22,7 +22,9 @@ import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
+from atlas.canonical import dump_canonical
 from atlas.codes import Code
+from atlas.disclosure import conceal, from_base64url, new_salt, parse_disclosure, to_base64url
 from atlas.errors import AtlasError, Rejected
 from atlas.keys import Credential, issue
 from atlas.log import EmbeddedLog, parse_receipt, verify_receipt
@@ -30,7 +32,7 @@ from atlas.log.claim import claim_entry
 from atlas.log.entry import Entry
 from atlas.manifest import Manifest, parse_manifest, verify_manifest
 from atlas.policy.schema import Policy, parse_policy
-from atlas.statement import Publisher, dump_statement, parse_statement
+from atlas.statement import SALT_BYTES, Publisher, dump_statement, parse_statement
 from atlas.trust import Authority, PinnedLog, Role, TrustRoot
 from atlas.trust_file import parse_trust_root
 from fuzz.mutate import JSON, JUMBF, TRUST_FILE, YAML, Operator, edit_cbor
@@ -299,7 +301,30 @@ def _statements() -> Target:
         Seed(f"statement {i}", dump_statement(parse_manifest(raw).statement), _read_statement, JSON)
         for i, raw in enumerate(raws)
     ]
+    kept = forge.statement(
+        secret=("token",),
+        hidden=tuple(sorted((conceal("rate", 0.5).digest, conceal("depth", 8).digest))),
+        pseudonym=new_salt(SALT_BYTES),
+    )
+    seeds.append(Seed("statement that keeps back", dump_statement(kept), _read_statement, JSON))
     return Target("statement", Rejected, tuple(seeds))
+
+
+def _read_disclosure(raw: bytes) -> object:
+    """One disclosure has one form, too."""
+    read = parse_disclosure(to_base64url(raw))
+    salt = json.loads(raw)[0]
+    _same(dump_canonical([salt, read.name, read.value]) == raw, "disclosure", "accepted in another form", raw)
+    return read
+
+
+def _disclosures() -> Target:
+    values: tuple[Any, ...] = (0.5, "é", {"a": [1, None, True]})
+    seeds = (
+        Seed(f"disclosure {i}", from_base64url(conceal("rate", each).encoded), _read_disclosure, JSON)
+        for i, each in enumerate(values)
+    )
+    return Target("disclosure", Rejected, tuple(seeds))
 
 
 # ------------------------------------------------------------------------------------------------ documents
@@ -457,7 +482,7 @@ def make_targets(folder: Path) -> tuple[Target, ...]:
     """
     from fuzz.evidence_targets import evidence_targets
 
-    own = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _documents(), _executor())
+    own = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _disclosures(), _documents(), _executor())
     targets = (*own, *evidence_targets(forge.now()))
     for target in targets:
         for seed in target.seeds:

@@ -50,6 +50,15 @@ def once(api_token: str, marker: str, rate: float = 0.5):
     login(api_token=api_token, rate=rate, marker=marker)
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
+def report(key: str) -> str:
+    return "done"
+
+@dsl.pipeline(name="spread")
+def spread(api_token: str, marker: str):
+    login(api_token=api_token, rate=0.5, marker=marker)
+    report(key=api_token)
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
 def count(pin: int) -> int:
     return 1
 
@@ -199,6 +208,20 @@ def test_instrumenting_a_file_takes_the_same_marks(tmp_path: Path) -> None:
     assert text == Path("again.yaml").read_text()
     assert "- --secret\n" in text
     assert "- --confidential\n" in text
+
+
+def test_lint_finds_a_secret_that_another_step_would_record() -> None:
+    from kfp import compiler
+
+    compiler.Compiler().compile(pipeline("spread"), "spread.yaml")
+    assert "SecretSpread" not in CliRunner().invoke(kfp, ["lint", "spread.yaml"]).output
+    marked = ["instrument", "spread.yaml", "-o", "one.yaml", "--secret", "login.api_token"]
+    assert CliRunner().invoke(kfp, marked).exit_code == 0
+    said = CliRunner().invoke(kfp, ["lint", "one.yaml"]).output
+    assert "SecretSpread  report.key: it is given the same value as login.api_token" in said
+    again = ["instrument", "one.yaml", "-o", "both.yaml", "--secret", "report.key"]
+    assert CliRunner().invoke(kfp, again).exit_code == 0
+    assert "SecretSpread" not in CliRunner().invoke(kfp, ["lint", "both.yaml"]).output
 
 
 @pytest.mark.parametrize(
