@@ -295,21 +295,6 @@ def _read_statement(raw: bytes) -> object:
     return statement
 
 
-def _statements() -> Target:
-    raws, *_ = _signed()
-    seeds = [
-        Seed(f"statement {i}", dump_statement(parse_manifest(raw).statement), _read_statement, JSON)
-        for i, raw in enumerate(raws)
-    ]
-    kept = forge.statement(
-        secret=("token",),
-        hidden=tuple(sorted((conceal("rate", 0.5).digest, conceal("depth", 8).digest))),
-        pseudonym=new_salt(SALT_BYTES),
-    )
-    seeds.append(Seed("statement that keeps back", dump_statement(kept), _read_statement, JSON))
-    return Target("statement", Rejected, tuple(seeds))
-
-
 def _read_disclosure(raw: bytes) -> object:
     """One disclosure has one form, too."""
     read = parse_disclosure(to_base64url(raw))
@@ -318,13 +303,20 @@ def _read_disclosure(raw: bytes) -> object:
     return read
 
 
-def _disclosures() -> Target:
-    values: tuple[Any, ...] = (0.5, "é", {"a": [1, None, True]})
-    seeds = (
-        Seed(f"disclosure {i}", from_base64url(conceal("rate", each).encoded), _read_disclosure, JSON)
-        for i, each in enumerate(values)
-    )
-    return Target("disclosure", Rejected, tuple(seeds))
+def _statements() -> Target:
+    raws, *_ = _signed()
+    seeds = [
+        Seed(f"statement {i}", dump_statement(parse_manifest(raw).statement), _read_statement, JSON)
+        for i, raw in enumerate(raws)
+    ]
+    disclosures = [conceal(name, value) for name, value in (("rate", 0.5), ("name", "é"), ("deep", {"a": [1, None]}))]
+    hidden = tuple(sorted(each.digest for each in disclosures))
+    kept = forge.statement(secret=("token",), hidden=hidden, pseudonym=new_salt(SALT_BYTES))
+    seeds.append(Seed("statement that keeps back", dump_statement(kept), _read_statement, JSON))
+    seeds += [
+        Seed(f"disclosure of {each.name}", from_base64url(each.encoded), _read_disclosure, JSON) for each in disclosures
+    ]
+    return Target("statement", Rejected, tuple(seeds))
 
 
 # ------------------------------------------------------------------------------------------------ documents
@@ -482,7 +474,7 @@ def make_targets(folder: Path) -> tuple[Target, ...]:
     """
     from fuzz.evidence_targets import evidence_targets
 
-    own = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _disclosures(), _documents(), _executor())
+    own = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _documents(), _executor())
     targets = (*own, *evidence_targets(forge.now()))
     for target in targets:
         for seed in target.seeds:

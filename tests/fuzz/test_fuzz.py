@@ -28,10 +28,10 @@ GROWTH = 48 << 20
 """Bytes by which all examples together may make the process grow."""
 A_BATCH = 64
 NAMES = [
-    *("sidecar", "sidecar signed anew", "receipt", "statement", "disclosure", "document", "executor"),
+    *("sidecar", "sidecar signed anew", "receipt", "statement", "document", "executor"),
     *("quote", "evidence", "gpu"),
 ]
-DOORS = {"disclosure": 2, "document": 2, "executor": 2, "evidence": 2, "gpu": 3}
+DOORS = {"document": 2, "executor": 2, "evidence": 2, "gpu": 3}
 """Least number of different outcomes, where it is not four."""
 EXAMPLES = {"sidecar signed anew": 10, "document": 12}
 """Batches; of the dear ones fewer."""

@@ -91,8 +91,13 @@ class Policy(Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 (hex) of the policy's canonical JSON, with every default written out."""
+        """SHA-256 (hex) of the policy's canonical JSON, with every default written out.
+
+        Save those of rules that came later: a policy that does not use them keeps the digest that it always had.
+        """
         document: Any = self.model_dump(mode="json", by_alias=True)
+        if not self.spec.parameters:
+            del document["spec"]["parameters"]
         return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
 
 

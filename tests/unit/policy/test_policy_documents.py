@@ -263,6 +263,7 @@ def test_digests_are_golden() -> None:
     assert _policy(FULL).sha256 == "6cb08804219a061dacdac0b81978b783c05da9fbfc5d1d78eb1087dabe3176a1"
 
 
+RATE = {"step": "train", "name": "rate", "equals": 1, "min": 0.1, "max": 2, "oneOf": [1, "x", True]}
 CHANGES: list[dict[str, Any]] = [
     {"steps": {**FULL["steps"], "required": []}},
     {"steps": {**FULL["steps"], "required": ["scan", "test"]}},
@@ -284,6 +285,11 @@ CHANGES: list[dict[str, Any]] = [
     *({"metrics": [{**FULL["metrics"][0], name: "x"}]} for name in ("step", "artifact", "name")),
     {"metrics": [{**FULL["metrics"][0], "min": 0.91}]},
     {"metrics": [{**FULL["metrics"][0], "max": None}]},
+    {"parameters": [RATE]},
+    *({"parameters": [{**RATE, name: "x"}]} for name in ("step", "name", "equals")),
+    *({"parameters": [{**RATE, name: 1.5}]} for name in ("min", "max")),
+    {"parameters": [{**RATE, "equals": True}]},
+    {"parameters": [{**RATE, "oneOf": []}]},
     {"denied": []},
     {"unmeasured": []},
 ]
@@ -298,14 +304,16 @@ def test_digest_changes_with_every_field() -> None:
 
 
 def test_every_field_is_among_those_changes() -> None:
+    full = {**FULL, "parameters": [RATE]}
     written = parse_policy(
-        json.dumps({**json.loads(_policy(FULL).model_dump_json(by_alias=True)), "spec": FULL}).encode()
+        json.dumps({**json.loads(_policy(full).model_dump_json(by_alias=True)), "spec": full}).encode()
     )
-    assert written.sha256 == _policy(FULL).sha256
+    assert written.sha256 == _policy(full).sha256
     assert written.spec.model_fields_set == set(type(written.spec).model_fields)
     assert written.spec.steps.model_fields_set == set(type(written.spec.steps).model_fields)
     assert written.spec.origins.model_fields_set == set(type(written.spec.origins).model_fields)
     assert written.spec.metrics[0].model_fields_set == set(type(written.spec.metrics[0]).model_fields)
+    assert written.spec.parameters[0].model_fields_set == set(type(written.spec.parameters[0]).model_fields)
 
 
 def test_defaults_written_out_are_the_default() -> None:
