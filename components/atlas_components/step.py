@@ -1,6 +1,7 @@
 """`atlas-run`: runs the command of a pipeline step and leaves signed provenance of it.
 
-    atlas-run --executor-input JSON --component NAME --image IMAGE --code SHA256 [--evidence PROVIDER] -- COMMAND…
+    atlas-run --executor-input JSON --component NAME --image IMAGE --code SHA256
+              [--evidence PROVIDER] [--secret NAMES] [--confidential NAMES] -- COMMAND…
 
 Put there by `atlas kfp instrument`. Standard streams and exit code are the command's. If its provenance cannot be
 recorded, it says why and fails, and where that can be known beforehand, the command does not start.

@@ -1,8 +1,8 @@
 """From a digest to a verdict: one code path for the command line, the operator and an auditor.
 
-A verdict is a function of the manifests and receipts in the archive, the trust root, the policy and the time, and of
-nothing else. What is kept between calls are verified facts, by what they were verified from; policy and time are
-applied anew each time.
+A verdict is a function of the manifests and receipts in the archive, the trust root, the policy, the time and what is
+disclosed, and of nothing else. What is kept between calls are verified facts, by what they were verified from; policy
+and time are applied anew each time.
 """
 
 import contextlib

@@ -15,7 +15,7 @@ from atlas.errors import Rejected
 from atlas.lineage import Lineage, Node
 from atlas.policy.attested import Today, judge_evidence
 from atlas.policy.fields import Need
-from atlas.policy.parameters import Opened, judge_parameters
+from atlas.policy.parameters import OpenedValues, judge_parameters
 from atlas.policy.schema import Metric, Policy, Rules
 from atlas.statement import Output, Statement, Step
 from atlas.verdict import Finding, Outcome
@@ -27,7 +27,7 @@ def evaluate(
     at: dt.datetime,
     evaluations: Sequence[Lineage] = (),
     today: Today = MappingProxyType({}),
-    opened: Opened = MappingProxyType({}),
+    opened: OpenedValues = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
     """Judge a lineage.
 

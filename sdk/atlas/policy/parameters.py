@@ -13,7 +13,7 @@ from atlas.lineage import Lineage, Node
 from atlas.statement import Step
 from atlas.verdict import Finding
 
-Opened = Mapping[str, Mapping[str, Any]]
+OpenedValues = Mapping[str, Mapping[str, Any]]
 """Digest of a statement -> parameter -> value that a disclosure shows and the statement commits to."""
 
 
@@ -65,7 +65,7 @@ class Parameter(Strict):
 
 
 def judge_parameters(
-    lineage: Lineage, rules: Sequence[Parameter], evaluations: Sequence[Lineage], opened: Opened
+    lineage: Lineage, rules: Sequence[Parameter], evaluations: Sequence[Lineage], opened: OpenedValues
 ) -> Iterator[Finding]:
     """What is wrong with the parameters of a lineage's steps and of the evaluations of its artifact."""
     for rule in rules:
@@ -88,7 +88,7 @@ def _steps(lineage: Lineage, evaluations: Sequence[Lineage], component: str) -> 
     return list(found.values())
 
 
-def _judge(rule: Parameter, node: Node, opened: Opened) -> Rejected | None:
+def _judge(rule: Parameter, node: Node, opened: OpenedValues) -> Rejected | None:
     statement = node.facts.manifest.statement
     values = opened.get(node.facts.manifest.statement_sha256, {})
     if rule.name in statement.parameters:
