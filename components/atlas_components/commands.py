@@ -46,6 +46,16 @@ def _friendly(command: Callable[P, None]) -> Callable[P, None]:
     return guarded
 
 
+def _privacy_options(command: click.decorators.FC) -> click.decorators.FC:
+    metavar = "COMPONENT.PARAMETER"
+    for decorate in (
+        click.option("--secret", multiple=True, metavar=metavar, help="Never record its value, nor a digest of it."),
+        click.option("--confidential", multiple=True, metavar=metavar, help="Only commit to it; disclose it later."),
+    ):
+        command = decorate(command)
+    return command
+
+
 @click.group()
 def kfp() -> None:
     """Prepare compiled pipelines."""
@@ -55,11 +65,20 @@ def kfp() -> None:
 @click.argument("pipeline", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write the new pipeline.")
 @click.option("--evidence", type=click.Choice(PROVIDERS), help="Who must give evidence of each step's pod.")
+@_privacy_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @_friendly
-def instrument_command(pipeline: Path, output: Path, evidence: str | None, as_json: bool) -> None:
+def instrument_command(
+    pipeline: Path,
+    output: Path,
+    evidence: str | None,
+    secret: tuple[str, ...],
+    confidential: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Have every step of the compiled PIPELINE leave signed provenance."""
-    documents = instrument_documents(read_documents(pipeline), evidence=evidence or "")
+    read = read_documents(pipeline)
+    documents = instrument_documents(read, evidence=evidence or "", secret=secret, confidential=confidential)
     write_text(output, dump_documents(documents, header_of(pipeline)))
     steps = {each.label: each.code_sha256 for spec, _ in pipelines(documents) for each in container_executors(spec)}
     if as_json:
@@ -90,6 +109,7 @@ def lint_command(pipeline: Path, as_json: bool) -> None:
 @click.option("--root", type=click.Path(path_type=Path), default=Path("local_outputs"), help="Folder for the outputs.")
 @click.option("--home", "home_path", type=click.Path(path_type=Path), help="The home to sign in.")
 @click.option("--evidence", type=click.Choice(PROVIDERS), help="Who must give evidence of each step's machine.")
+@_privacy_options
 @click.option("--cache", is_flag=True, help="Do not run steps again whose inputs are the same.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @_friendly
@@ -99,6 +119,8 @@ def run(
     root: Path,
     home_path: Path | None,
     evidence: str | None,
+    secret: tuple[str, ...],
+    confidential: tuple[str, ...],
     cache: bool,
     as_json: bool,
 ) -> None:
@@ -121,6 +143,8 @@ def run(
         root=root,
         cache=cache,
         evidence=evidence or "",
+        secret=secret,
+        confidential=confidential,
         on_line=lambda line: click.echo(f"  {line}", err=True),
     )
     from atlas.cli.session import gather_and_tell  # noqa: PLC0415

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import AtlasError, StateError, StepError
 from atlas.statement import NO_EVIDENCE
-from atlas_components import notary, pod
+from atlas_components import fault, notary, pod
+from atlas_components.privacy import CONFIDENTIAL, SECRET, Privacy
 
 if TYPE_CHECKING:
     from atlas.home import Home
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Refusal = tuple[str, str]
 """Why provenance is not recorded, and what to do about it; the first is empty if it is."""
 FLAGS = ("--executor-input", "--component", "--image", "--code")
-OPTIONAL = ("--evidence", "--compat")
+OPTIONAL = ("--evidence", "--compat", SECRET, CONFIDENTIAL)
 
 EVIDENCE = "ATLAS_EVIDENCE"
 """Names the provider of evidence, where neither the pipeline nor the pod's annotation does."""
@@ -108,9 +109,10 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> notary.Order:
     given = dict(zip(flags[::2], flags[1::2], strict=False))
     known = set(FLAGS) <= given.keys() <= {*FLAGS, *OPTIONAL}
     if len(given) * 2 != len(flags) or not known or not argv[end + 1 :]:
-        raise StepError(
-            f"these arguments are not those of an instrumented step: {' '.join(flags)[:120]!r}", mend=_USAGE
-        )
+        # the arguments are not shown: parameters are among them, and some are secret
+        lacking = ", ".join(sorted(set(FLAGS) - given.keys()))
+        why = f"without {lacking}" if lacking else f"{len(flags)} before the command"
+        raise StepError(f"these arguments are not those of an instrumented step: {why}", mend=_USAGE)
     if not re.fullmatch("[0-9a-f]{64}", given["--code"]):
         raise StepError("--code is not a SHA-256 digest", mend=_USAGE)
     return notary.Order(
@@ -120,6 +122,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> notary.Order:
         given["--code"],
         _evidence(given.get("--evidence", ""), environment),
         _unattested(environment.get(UNATTESTED, "")),
+        Privacy.of_flags(given),
     )
 
 
@@ -158,7 +161,7 @@ def _in_words(action: Callable[[], None]) -> Refusal:
     except AtlasError as error:
         return str(error), error.mend
     except Exception as error:  # a step's log is no place for a traceback
-        return f"the provenance is not recorded: {type(error).__name__}: {error}", "report this fault of Atlas"
+        return fault.describe(error), fault.MEND
     return "", ""
 
 

@@ -13,7 +13,13 @@ from atlas_components.documents import dump_documents
 from atlas_components.ir import RUNNER, instrument_pipeline
 
 
-def instrument(pipeline: Any, runner: Sequence[str] = RUNNER, evidence: str = "") -> Any:
+def instrument(
+    pipeline: Any,
+    runner: Sequence[str] = RUNNER,
+    evidence: str = "",
+    secret: Sequence[str] = (),
+    confidential: Sequence[str] = (),
+) -> Any:
     """Have every step of a pipeline leave signed provenance, and return the pipeline to use from here on.
 
     A pipeline made with `@dsl.pipeline` is changed in place and returned. Anything else (a single component, or what
@@ -26,9 +32,11 @@ def instrument(pipeline: Any, runner: Sequence[str] = RUNNER, evidence: str = ""
         runner: the command that starts Atlas in the step's container.
         evidence: the provider that each step must ask for evidence of its confidential pod: `coco` or `tdx`. If it
             gives none, the step fails.
+        secret: parameters, written `component.parameter`, whose values Atlas must record nowhere, not even digested.
+        confidential: parameters that manifests commit to by salted digests, to be disclosed with `atlas disclose`.
 
     Raises:
-        DocumentError: if it is none of those, or a container names no command.
+        DocumentError: if it is none of those, a container names no command, or there is no such parameter.
     """
     if not isinstance(pipeline, base_component.BaseComponent):
         raise DocumentError(
@@ -37,7 +45,7 @@ def instrument(pipeline: Any, runner: Sequence[str] = RUNNER, evidence: str = ""
         )
     spec, platform = pipeline.pipeline_spec, pipeline.platform_spec
     instrumented, shown = instrument_pipeline(
-        json_format.MessageToDict(spec), json_format.MessageToDict(platform), runner, evidence
+        json_format.MessageToDict(spec), json_format.MessageToDict(platform), runner, evidence, secret, confidential
     )
     if isinstance(pipeline, graph_component.GraphComponent):
         spec.CopyFrom(json_format.ParseDict(instrumented, pipeline_spec_pb2.PipelineSpec()))

@@ -21,6 +21,7 @@ from typing import Any
 from atlas.canonical import dump_canonical
 from atlas.errors import DocumentError
 from atlas_components.pod import instrument_platform
+from atlas_components.privacy import Privacy, read_marks
 
 PROVENANCE = "atlas_provenance"
 """The output artifact that carries a step's provenance folder."""
@@ -50,6 +51,8 @@ class Executor:
     """The code digest in its prefix; empty if it is not instrumented."""
     declared_evidence: str
     """The provider of evidence that its prefix orders; empty if it orders none."""
+    declared_privacy: Privacy
+    """The parameters that its prefix keeps back."""
 
     @property
     def instrumented(self) -> bool:
@@ -68,7 +71,13 @@ class Executor:
             raise DocumentError(f"{self.label}: its command has no canonical JSON: {error}") from error
 
 
-def instrument_spec(spec: Mapping[str, Any], runner: Sequence[str] = RUNNER, evidence: str = "") -> dict[str, Any]:
+def instrument_spec(
+    spec: Mapping[str, Any],
+    runner: Sequence[str] = RUNNER,
+    evidence: str = "",
+    secret: Sequence[str] = (),
+    confidential: Sequence[str] = (),
+) -> dict[str, Any]:
     """Have `runner` run every container executor of a pipeline spec, and return the new spec.
 
     Instrumenting twice gives what instrumenting once gives; an older prefix is replaced.
@@ -77,20 +86,26 @@ def instrument_spec(spec: Mapping[str, Any], runner: Sequence[str] = RUNNER, evi
         spec: the pipeline.
         runner: the command that starts Atlas in the step's container.
         evidence: the provider that each step must ask for evidence; empty: as it was ordered before, if it was.
+        secret: parameters, written `component.parameter`, whose values are to be recorded nowhere, besides those that
+            were marked so before.
+        confidential: parameters that are to be committed to and not told, besides those that were marked so before.
 
     Raises:
-        DocumentError: if the spec is malformed, or a container names no command (then only its image knows what it
-            runs, and a prefix would replace it).
+        DocumentError: if the spec is malformed, a container names no command (then only its image knows what it
+            runs, and a prefix would replace it), or there is no such parameter.
     """
     new: dict[str, Any] = copy.deepcopy(dict(spec))
     executors = {each.label: each for each in container_executors(new)}
+    names = {label: component_name(each, executors) for label, each in executors.items()}
+    marks = read_marks(secret, confidential, _parameters(new, names))
     for label, executor in executors.items():
         if not executor.command:
             raise DocumentError(
                 f"{_component(label)}: its container has no command, so what its image would run is unknown",
                 mend="give the component its command, e.g. dsl.ContainerSpec(image=…, command=[…])",
             )
-        prefix = [*runner, *_prefix(executor, executors, evidence)]
+        privacy = executor.declared_privacy | marks.get(names[label], Privacy())
+        prefix = [*runner, *_prefix(executor, names[label], evidence, privacy)]
         new["deploymentSpec"]["executors"][label]["container"]["command"] = [*prefix, *executor.command]
     for name, component in _mapping(new, "components").items():
         if not isinstance(component, dict):
@@ -102,19 +117,32 @@ def instrument_spec(spec: Mapping[str, Any], runner: Sequence[str] = RUNNER, evi
 
 
 def instrument_pipeline(
-    spec: Mapping[str, Any], platform: Mapping[str, Any], runner: Sequence[str] = RUNNER, evidence: str = ""
+    spec: Mapping[str, Any],
+    platform: Mapping[str, Any],
+    runner: Sequence[str] = RUNNER,
+    evidence: str = "",
+    secret: Sequence[str] = (),
+    confidential: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Instrument a pipeline spec, and the platform spec that goes with it (empty if there is none).
 
     Raises:
         DocumentError: as `instrument_spec` and `instrument_platform` do.
     """
-    new = instrument_spec(spec, runner, evidence)
+    new = instrument_spec(spec, runner, evidence, secret, confidential)
     return new, instrument_platform(platform, _orders(spec), _orders(new))
 
 
-def instrument_documents(documents: Sequence[Any], runner: Sequence[str] = RUNNER, evidence: str = "") -> list[Any]:
+def instrument_documents(
+    documents: Sequence[Any],
+    runner: Sequence[str] = RUNNER,
+    evidence: str = "",
+    secret: Sequence[str] = (),
+    confidential: Sequence[str] = (),
+) -> list[Any]:
     """Instrument each pipeline of a YAML file's documents, with its platform spec; other kinds stay as they are.
+
+    Arguments are those of `instrument_spec`.
 
     Raises:
         DocumentError: also if there is no pipeline among them.
@@ -125,12 +153,14 @@ def instrument_documents(documents: Sequence[Any], runner: Sequence[str] = RUNNE
         if _is_manifest(document):
             of = new[i]["spec"]
             of["pipelineSpec"], platform = instrument_pipeline(
-                of["pipelineSpec"], of.get("platformSpec") or {}, runner, evidence
+                of["pipelineSpec"], of.get("platformSpec") or {}, runner, evidence, secret, confidential
             )
             of.update({"platformSpec": platform} if platform else {})
         elif _is_spec(document):
             place = next((i for i, each in enumerate(new) if _is_platform(each)), len(new))
-            new[i], platform = instrument_pipeline(document, new[place] if place < len(new) else {}, runner, evidence)
+            new[i], platform = instrument_pipeline(
+                document, new[place] if place < len(new) else {}, runner, evidence, secret, confidential
+            )
             new[place:] = [*([platform] if platform else []), *new[place + 1 :]]
         else:
             continue
@@ -174,7 +204,7 @@ def container_executors(spec: Mapping[str, Any]) -> Iterator[Executor]:
             raise DocumentError(f"{_component(label)}: its container has no image")
         if container["image"] in WITHOUT_CONTAINER:
             continue
-        command, declared, evidence = _unwrap(_strings(container, "command", label))
+        command, declared, further = _unwrap(_strings(container, "command", label))
         env = container.get("env") or []
         if not isinstance(env, list):
             raise DocumentError(f"{_component(label)}: its env is not a list")
@@ -185,7 +215,8 @@ def container_executors(spec: Mapping[str, Any]) -> Iterator[Executor]:
             tuple(_strings(container, "args", label)),
             tuple(env),
             declared,
-            evidence,
+            further.get("--evidence", ""),
+            Privacy.of_flags(further),
         )
 
 
@@ -217,28 +248,39 @@ def _orders(spec: Mapping[str, Any]) -> dict[str, str]:
     return {each.label: each.declared_evidence for each in container_executors(spec)}
 
 
-def _prefix(executor: Executor, executors: Mapping[str, Executor], evidence: str) -> list[str]:
-    prefix = [*_EXECUTOR_INPUT, "--component", component_name(executor, executors), "--image", executor.image]
+def _prefix(executor: Executor, name: str, evidence: str, privacy: Privacy) -> list[str]:
+    prefix = [*_EXECUTOR_INPUT, "--component", name, "--image", executor.image]
     prefix += ["--code", executor.code_sha256]
     if ordered := evidence or executor.declared_evidence:
         prefix += ["--evidence", ordered]
+    prefix += privacy.flags
     if not any(LOCAL_MARKER in part for part in (*executor.command, *executor.args)):
         prefix += ["--compat", LOCAL_MARKER]
     return [*prefix, "--"]
 
 
-def _unwrap(command: list[str]) -> tuple[list[str], str, str]:
-    """A command without the prefix, and the code digest and the provider that the prefix declares (empty if none)."""
+def _parameters(spec: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, set[str]]:
+    """Component, as its statements name it -> names of its parameters."""
+    found: dict[str, set[str]] = {name: set() for name in names.values()}
+    for component in _mapping(spec, "components").values():
+        label = component.get("executorLabel") if isinstance(component, dict) else None
+        if isinstance(label, str) and label in names:
+            found[names[label]].update(_mapping(_mapping(component, "inputDefinitions"), "parameters"))
+    return found
+
+
+def _unwrap(command: list[str]) -> tuple[list[str], str, dict[str, str]]:
+    """A command without the prefix, the code digest that the prefix declares (empty if none), and its further flags."""
     if "--" not in command:
-        return command, "", ""
+        return command, "", {}
     end = command.index("--")
     prefix = command[:end]
     for i in range(len(prefix) - 7):
         flags = prefix[i : i + 8]
         if flags[:2] == _EXECUTOR_INPUT and flags[2::2] == ["--component", "--image", "--code"]:
             further = dict(zip(prefix[i + 8 :: 2], prefix[i + 9 :: 2], strict=False))
-            return command[end + 1 :], flags[7], further.get("--evidence", "")
-    return command, "", ""
+            return command[end + 1 :], flags[7], further
+    return command, "", {}
 
 
 def _add_output(name: str, component: dict[str, Any], *, taken: bool) -> None:

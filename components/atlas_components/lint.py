@@ -1,5 +1,6 @@
 """What in a compiled pipeline weakens its provenance, found before it runs."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class LintCode(StrEnum):
     IMPORTER_UNPINNED = "ImporterUnpinned"
     WORKSPACE_USED = "WorkspaceUsed"
     VOLUME_MOUNTED = "VolumeMounted"
+    SECRET_SPREAD = "SecretSpread"  # noqa: S105  the name of a finding
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def lint(spec: Mapping[str, Any], platform: Mapping[str, Any] | None = None) -> 
     Raises:
         DocumentError: if the spec is malformed.
     """
-    return [*_containers(spec), *_importers(spec), *_workspace(spec), *_volumes(platform or {})]
+    return [*_containers(spec), *_importers(spec), *_workspace(spec), *_volumes(platform or {}), *_secrets(spec)]
 
 
 def _containers(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
@@ -119,6 +121,31 @@ def _volumes(platform: Mapping[str, Any]) -> Iterator[LintFinding]:
                     "it mounts a volume, where steps exchange data that nobody measures",
                     "pass the data between steps as artifacts",
                 )
+
+
+def _secrets(spec: Mapping[str, Any]) -> Iterator[LintFinding]:
+    """Values that one task of a graph keeps secret and another one of it does not."""
+    executors = {each.label: each for each in container_executors(spec)}
+    components = spec.get("components") or {}
+    for graph in (spec.get("root"), *components.values()):
+        tasks = graph.get("dag", {}).get("tasks", {}) if isinstance(graph, dict) else {}
+        takers: dict[str, dict[str, bool]] = {}
+        for task in tasks.values():
+            used = components.get(task.get("componentRef", {}).get("name"), {}).get("executorLabel")
+            for name, source in task.get("inputs", {}).get("parameters", {}).items() if used in executors else ():
+                secret = name in executors[used].declared_privacy.secret
+                place = f"{component_name(executors[used], executors)}.{name}"
+                takers.setdefault(json.dumps(source, sort_keys=True), {})[place] = secret
+        for found in takers.values():
+            for place in sorted(found) if any(found.values()) else ():
+                if not found[place]:
+                    secrets = ", ".join(each for each in sorted(found) if found[each])
+                    yield LintFinding(
+                        LintCode.SECRET_SPREAD,
+                        place,
+                        f"it is given the same value as {secrets}, which is secret, and would record it",
+                        "mark it secret, too",
+                    )
 
 
 def _texts(value: Any) -> Iterator[str]:

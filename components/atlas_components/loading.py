@@ -63,6 +63,8 @@ def load_pipeline(reference: str) -> Any:
 def parse_arguments(pipeline: Any, pairs: list[str]) -> dict[str, Any]:
     """Read `name=value` pairs as the types that the pipeline's parameters have.
 
+    Errors do not tell values: some are secret.
+
     Raises:
         InputError: for one that it does not have, or whose value is not of its type.
     """
@@ -71,7 +73,7 @@ def parse_arguments(pipeline: Any, pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise InputError(f"{pair!r} is not an argument", mend="write --arg name=value")
+            raise InputError("an --arg has no equals sign", mend="write --arg name=value")
         if name not in inputs:
             raise InputError(
                 f"the pipeline has no parameter {name!r}", mend=f"it has: {', '.join(sorted(inputs)) or 'none'}"
@@ -85,10 +87,10 @@ def _value(name: str, kind: str, text: str) -> Any:
         return text
     try:
         value = json.loads(text.lower() if kind == "Boolean" else text)
-    except ValueError as error:
-        raise InputError(f"--arg {name}: {text!r} is not of type {kind}") from error
+    except ValueError:
+        raise InputError(f"--arg {name}: its value is not of type {kind}") from None
     if type(value) not in _TYPES.get(kind, (type(value),)):
-        raise InputError(f"--arg {name}: {text!r} is not of type {kind}")
+        raise InputError(f"--arg {name}: its value is not of type {kind}")
     return value
 
 

@@ -13,19 +13,22 @@ import re
 import sys
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from kfp import local
 from kfp.local import config
 
 from atlas.errors import StateError
 from atlas.home import VARIABLE, Home
 from atlas_components.instrumentation import instrument
+from atlas_components.ir import container_executors
 from atlas_components.loading import words
 from atlas_components.place import RUN
+from atlas_components.privacy import Privacy
 from atlas_components.server import serve
 from atlas_components.step import NOTARY
 
@@ -64,6 +67,8 @@ def run_locally(
     root: Path,
     cache: bool = False,
     evidence: str = "",
+    secret: Sequence[str] = (),
+    confidential: Sequence[str] = (),
     on_line: Callable[[str], None] | None = None,
 ) -> LocalRun:
     """Instrument a pipeline and run it.
@@ -75,6 +80,8 @@ def run_locally(
         root: folder below which kfp makes one for the run.
         cache: whether steps that ran before with the same inputs need not run again.
         evidence: the provider that each step must ask for evidence; empty: as the pipeline orders, or none.
+        secret: as `instrument` takes it.
+        confidential: as `instrument` takes it.
         on_line: called with each line that a step writes.
 
     Raises:
@@ -88,7 +95,7 @@ def run_locally(
             mend="install Atlas where this Python is: pip install atlas-provenance",
         )
     root = root.resolve()
-    ready = instrument(pipeline, evidence=evidence)
+    ready = instrument(pipeline, evidence=evidence, secret=secret, confidential=confidential)
     _check_pip(ready)
     run_id = str(uuid.uuid4())
     lines = _Lines(on_line)
@@ -110,9 +117,16 @@ def run_locally(
         try:
             ready(**arguments)
         except Exception as failure:  # kfp raises RuntimeError for a failed step and anything for what it cannot do
-            error = words(failure)
+            # kfp says of an argument that it cannot use what its value is
+            tells = type(failure) is not RuntimeError and _keeps_back(ready)
+            error = f"{type(failure).__name__} (not told: parameters are kept back)" if tells else words(failure)
     made = sorted(_run_folders(root, name) - before)
     return LocalRun(run_id, made[0] if made else None, error, tuple(lines.tail))
+
+
+def _keeps_back(pipeline: Any) -> bool:
+    executors = container_executors(json_format.MessageToDict(pipeline.pipeline_spec))
+    return any(each.declared_privacy != Privacy() for each in executors)
 
 
 def _check_pip(pipeline: Any) -> None:

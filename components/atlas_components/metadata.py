@@ -10,7 +10,7 @@ from typing import Any
 
 from atlas.canonical import SAFE_INTEGER
 from atlas.errors import MeasureError, StepError
-from atlas.statement import Link, safe_json
+from atlas.statement import Link
 
 ASSET = "atlas_sha256"
 MANIFEST = "atlas_manifest_sha256"
@@ -78,11 +78,6 @@ def properties_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """
     own = without_hints(metadata).items()
     return {key: _carried(value) for key, value in own if key not in _OF_KFP and not key.startswith("_kfp")}
-
-
-def parameters_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameter values as the statement can hold them: integers beyond 2**53 as decimal strings, not rounded."""
-    return {name: safe_json(value) for name, value in values.items()}
 
 
 def _carried(value: Any) -> Any:

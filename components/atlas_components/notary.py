@@ -8,18 +8,21 @@ part and could not be measured is recorded as such; nothing is left out.
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlas.artifact import Kind
+from atlas.disclosure import new_salt
 from atlas.errors import EvidenceError, StepError
 from atlas.evidence.attest import PROBE, attestor
 from atlas.evidence.binding import Context
+from atlas.home import DISCLOSURES
 from atlas.statement import (
     FAILED_EVIDENCE,
     NO_EVIDENCE,
+    SALT_BYTES,
     Input,
     Link,
     Output,
@@ -38,8 +41,10 @@ from atlas_components.executor import (
 )
 from atlas_components.folder import replace_file, write_folder
 from atlas_components.measuring import check_expected, has_changed, measure_input, measure_output
-from atlas_components.metadata import hints, parameters_of, without_hints
+from atlas_components.metadata import hints, without_hints
+from atlas_components.parameters import Parameters, parameters_of
 from atlas_components.place import STATEMENT, Place, attempt_of, place_of
+from atlas_components.privacy import Privacy
 
 if TYPE_CHECKING:  # cryptography and c2pa are loaded while the user's command runs
     from atlas.evidence.providers import Provider
@@ -61,6 +66,8 @@ class Order:
     """The provider to ask; there is no other if it fails."""
     unattested: bool = False
     """Whether a step whose provider fails may go on, recorded as such."""
+    privacy: Privacy = field(default_factory=Privacy)
+    """The parameters to keep back."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Begun:
     started: datetime
     inputs: tuple[Input, ...]
     unmeasured: tuple[Unmeasured, ...]
+    parameters: Parameters
     provider: "Provider | None" = None
     """Who gives evidence; None if nobody was asked, or if it failed and the step may go on."""
 
@@ -88,6 +96,7 @@ def begin(order: Order, environment: Mapping[str, str], home: "Home") -> Begun:
     started = datetime.now(UTC)
     provider = _provider(order, home)
     told = parse_executor_input(order.executor_input)
+    parameters = parameters_of(told.parameters, order.privacy, pseudonymous=home.pseudonymous)
     place = place_of(told.output_file, environment, order.component)
     attempt = attempt_of(Path(told.provenance), environment)
     inputs: list[Input] = []
@@ -103,7 +112,7 @@ def begin(order: Order, environment: Mapping[str, str], home: "Home") -> Begun:
     for path in (told.output_file, told.provenance, *(each.path for each in told.outputs), *told.parameter_files):
         with contextlib.suppress(OSError):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return Begun(order, told, place, attempt, started, tuple(inputs), tuple(unmeasured), provider)
+    return Begun(order, told, place, attempt, started, tuple(inputs), tuple(unmeasured), parameters, provider)
 
 
 def end(begun: Begun, exit_code: int, home: "Home", issuer: "Issuer") -> "list[Sidecar]":
@@ -145,7 +154,10 @@ def end(begun: Begun, exit_code: int, home: "Home", issuer: "Issuer") -> "list[S
         inputs=_measured_again(begun),
         outputs=tuple(outputs),
         unmeasured=tuple(unmeasured),
-        parameters=parameters_of(begun.told.parameters),
+        parameters=begun.parameters.told,
+        secret=begun.parameters.secret,
+        hidden=begun.parameters.digests,
+        pseudonym=new_salt(SALT_BYTES) if home.pseudonymous else "",
         started=begun.started,
         ended=max(begun.started, datetime.now(UTC)),  # a clock may be set back meanwhile
         evidence=begun.order.evidence if begun.provider or begun.order.evidence == NO_EVIDENCE else _failed(begun),
@@ -157,7 +169,8 @@ def end(begun: Begun, exit_code: int, home: "Home", issuer: "Issuer") -> "list[S
     _add(files, STATEMENT, dump_statement(statement))
     # the folder first: a retry tells from it that this attempt was signed
     write_folder(Path(begun.told.provenance), files)
-    home.deposit(files)
+    # disclosures go nowhere else: the folder is uploaded with the outputs
+    home.deposit({**files, **({DISCLOSURES: begun.parameters.document} if begun.parameters.hidden else {})})
     if exit_code == 0:
         _write_hints(begun.told, reported, sidecars)
     return sidecars

@@ -1,6 +1,7 @@
 """`atlas-run`: runs the command of a pipeline step and leaves signed provenance of it.
 
-    atlas-run --executor-input JSON --component NAME --image IMAGE --code SHA256 [--evidence PROVIDER] -- COMMAND…
+    atlas-run --executor-input JSON --component NAME --image IMAGE --code SHA256
+              [--evidence PROVIDER] [--secret NAMES] [--confidential NAMES] -- COMMAND…
 
 Put there by `atlas kfp instrument`. Standard streams and exit code are the command's. If its provenance cannot be
 recorded, it says why and fails, and where that can be known beforehand, the command does not start.
@@ -14,7 +15,7 @@ import gc
 import os
 import sys
 
-from atlas_components import child
+from atlas_components import child, fault
 
 TYPE_CHECKING = False  # as in `typing`, which takes 5 ms
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _guarded(argv: list[str]) -> int:
         _complain("interrupted; the step's provenance is not recorded")
         return INTERRUPTED
     except Exception as error:  # a step's log is no place for a traceback
-        _complain(f"the provenance is not recorded: {type(error).__name__}: {error}", "report this fault of Atlas")
+        _complain(fault.describe(error), fault.MEND)
         return FAILED
 
 

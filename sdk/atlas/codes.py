@@ -34,6 +34,8 @@ class Code(StrEnum):
     STATEMENT_NOT_CANONICAL = "StatementNotCanonical"
     STATEMENT_VERSION_UNKNOWN = "StatementVersionUnknown"
     STATEMENT_ASSET_MISMATCH = "StatementAssetMismatch"
+    STATEMENT_DIGESTS_MALFORMED = "StatementDigestsMalformed"
+    PARAMETER_EXPOSED = "ParameterExposed"
     # Who signed.
     SIGNER_UNTRUSTED = "SignerUntrusted"
     SIGNER_NOT_YET_VALID = "SignerNotYetValid"
@@ -166,6 +168,11 @@ class Code(StrEnum):
     INPUT_UNMEASURED = "InputUnmeasured"
     OUTPUT_UNMEASURED = "OutputUnmeasured"
     PRODUCER_AMBIGUOUS = "ProducerAmbiguous"
+    # What was kept back and is shown (selective disclosure).
+    DISCLOSURE_MALFORMED = "DisclosureMalformed"
+    DISCLOSURE_INVALID = "DisclosureInvalid"
+    DISCLOSURE_UNRELATED = "DisclosureUnrelated"
+    DISCLOSURE_CONFLICT = "DisclosureConflict"
     # The policy.
     STEP_REQUIRED = "StepRequired"
     IMAGE_NOT_ALLOWED = "ImageNotAllowed"
@@ -175,6 +182,9 @@ class Code(StrEnum):
     TOO_OLD = "TooOld"
     METRIC_MISSING = "MetricMissing"
     METRIC_OUT_OF_RANGE = "MetricOutOfRange"
+    PARAMETER_MISSING = "ParameterMissing"
+    PARAMETER_UNDISCLOSED = "ParameterUndisclosed"
+    PARAMETER_NOT_ALLOWED = "ParameterNotAllowed"
     DIGEST_DENIED = "DigestDenied"
 
 
@@ -196,6 +206,7 @@ _UNBOUND = "Treat the evidence as replayed: find out who put it there, and run t
 _HARDEN = "Run the step in a trust domain of a production configuration."
 _PATCH = "Update the machine's firmware and run the step again, or accept the risk in the policy."
 _REFERENCE = "Find out what ran there; if it should have, add its measurement to the reference values."
+_UNDISCLOSED = "Ask the owner of the model to disclose the parameter again; if that fails too, it was forged."
 _RELOG = "Gather the manifest again, so that the log answers with a fresh receipt."
 
 CATALOGUE: dict[Code, Entry] = {
@@ -227,6 +238,13 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.STATEMENT_ASSET_MISMATCH: Entry(
         "The sidecar is bound to an artifact that its own statement does not name as an output.", _SUSPECT
+    ),
+    Code.STATEMENT_DIGESTS_MALFORMED: Entry(
+        "The digests of hidden parameters are not digests, not in order, repeated, or where none may be.", _SUSPECT
+    ),
+    Code.PARAMETER_EXPOSED: Entry(
+        "The statement tells the value of a parameter that it calls secret.",
+        "Replace the secret, because it was published; then find out who signed this: the runtime never does.",
     ),
     Code.SIGNER_UNTRUSTED: Entry(
         "The signer's certificate does not lead to an authority of the trust root.",
@@ -531,6 +549,18 @@ CATALOGUE: dict[Code, Entry] = {
         "Several steps made the same bytes; the lineage follows the one named here.",
         "Nothing, unless you expected another: pass the artifact between steps, so that the link names its maker.",
     ),
+    Code.DISCLOSURE_MALFORMED: Entry("A disclosure cannot be read.", _UNDISCLOSED),
+    Code.DISCLOSURE_INVALID: Entry(
+        "A disclosure shows what the statement that it names does not commit to.", _UNDISCLOSED
+    ),
+    Code.DISCLOSURE_UNRELATED: Entry(
+        "A disclosure is of a statement that is not in this lineage.",
+        "Verify the artifact that it was made for, or have it made for this one.",
+    ),
+    Code.DISCLOSURE_CONFLICT: Entry(
+        "A disclosure gives a value to a parameter that the statement says itself, calls secret, or commits to twice.",
+        "Do not trust the step: its runtime commits to each parameter once.",
+    ),
     Code.STEP_REQUIRED: Entry(
         "The policy requires a step that is not in the lineage.", "Run the pipeline with that step."
     ),
@@ -552,6 +582,17 @@ CATALOGUE: dict[Code, Entry] = {
         "Run the evaluation on this model.",
     ),
     Code.METRIC_OUT_OF_RANGE: Entry("A metric is outside the policy's bounds.", "Train a better model."),
+    Code.PARAMETER_MISSING: Entry(
+        "No step of the lineage has the parameter that the policy asks for.",
+        "Run the pipeline with that step and that parameter.",
+    ),
+    Code.PARAMETER_UNDISCLOSED: Entry(
+        "The policy asks for a parameter that the step keeps back.",
+        "Have its owner disclose it (`atlas disclose`); what is marked secret can never be, so mark it confidential.",
+    ),
+    Code.PARAMETER_NOT_ALLOWED: Entry(
+        "A parameter has a value that the policy does not allow.", "Run the pipeline with an allowed value."
+    ),
     Code.DIGEST_DENIED: Entry(
         "The policy denies this digest.", "Remove the artifact from the pipeline, and train again without it."
     ),

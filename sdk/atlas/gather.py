@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
+from atlas.disclosure import Disclosure
 from atlas.errors import AtlasError, FetchError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
-from atlas.home import Home
+from atlas.home import DISCLOSURES, Home
 from atlas.interop.verify import read_manifest
 from atlas.logs import log_of
 from atlas.manifest import Manifest
+from atlas.opening import open_parameters
 from atlas.provider import has_simulator, load_simulator
 from atlas.record import record_waiting
 
@@ -58,11 +60,13 @@ def gather(home: Home) -> Gathered:
     deposits = sorted(each for each in home.inbox.iterdir() if not each.name.startswith("."))
     manifests: list[tuple[Manifest, bytes]] = []
     assets: list[bytes] = []
+    disclosures: list[tuple[str, Disclosure]] = []
     refused: list[tuple[Path, Rejected]] = []
     taken = []
     for deposit in deposits:
         try:
             found = [_read(each) for each in sorted(deposit.iterdir()) if each.suffix in (".c2pa", ".oms")]
+            disclosures += _disclosures(deposit, [manifest for manifest, _ in found])
         except Rejected as rejected:
             refused.append((_set_aside(home, deposit), rejected))
             continue
@@ -70,7 +74,7 @@ def gather(home: Home) -> Gathered:
         assets += [each.read_bytes() for each in deposit.glob("*.index")]
         taken.append(deposit)
     with open_archive(home) as archive:
-        new = archive.add(manifests, assets) if manifests else 0
+        new = archive.add(manifests, assets, disclosures) if manifests else 0
         for deposit in taken:
             shutil.rmtree(deposit)
         if any(manifest.statement.evidence == SIMULATED for manifest, _ in manifests):
@@ -100,6 +104,24 @@ def refresh_simulated(home: Home, archive: Archive, now: dt.datetime) -> bool:
 def _read(sidecar: Path) -> tuple[Manifest, bytes]:
     raw = sidecar.read_bytes()
     return read_manifest(raw), raw
+
+
+def _disclosures(deposit: Path, manifests: list[Manifest]) -> list[tuple[str, Disclosure]]:
+    """What a deposit's manifests keep back, with the statement's digest; all of it must be committed to.
+
+    Raises:
+        Rejected: if it is not.
+    """
+    path = deposit / DISCLOSURES
+    if not path.exists():
+        return []
+    encoded = path.read_text(encoding="ascii", errors="replace").splitlines()
+    statements = {each.statement_sha256: each.statement for each in manifests}
+    return [
+        (sha256, each)
+        for sha256, statement in statements.items()
+        for each in open_parameters(statement, encoded).values()
+    ]
 
 
 def _set_aside(home: Home, deposit: Path) -> Path:

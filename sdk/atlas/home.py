@@ -7,6 +7,7 @@
     log.json           where another log is that this home records in, if it does
     tuf/               what is known of Sigstore's trust configuration, if a public log was chosen
     anchor.key         signs anchors: checkpoints of the own log that another log recorded, anchor-*.json
+    pseudonymous       if it is there, certificates carry no names
     simulator.json     a simulated platform for evidence that proves nothing, if one was asked for
     inbox/             signed manifests that wait to be gathered
     log.sqlite3        the embedded transparency log
@@ -40,6 +41,10 @@ FORMAT = 1
 """Version of the home's layout and of its databases."""
 NAME = ".atlas"
 VARIABLE = "ATLAS_HOME"
+DISCLOSURES = "disclosures"
+"""File name of a deposit's disclosures, one a line."""
+
+_PSEUDONYMOUS = "pseudonymous"
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,19 @@ class Home:
     def inbox(self) -> Path:
         """Where signed manifests wait."""
         return self.path / "inbox"
+
+    @property
+    def pseudonymous(self) -> bool:
+        """Whether the certificates of what is signed here carry pseudonyms instead of names."""
+        return (self.path / _PSEUDONYMOUS).exists()
+
+    def use_pseudonyms(self) -> None:
+        """Have certificates carry pseudonyms from here on.
+
+        Raises:
+            StorageError: if it cannot be written.
+        """
+        self.write(_PSEUDONYMOUS, b"")
 
     def issuer(self) -> "Issuer":
         """The development authority with its key.

@@ -2,10 +2,12 @@
 
 The certificate profile is C2PA's (C2PA 2.x, "X.509 certificates"): P-256, digitalSignature, emailProtection, a critical
 BasicConstraints, subject and authority key identifiers. A subject alternative name of type URI says who the leaf is:
-``atlas:step:<run>/<task>/<attempt>`` or ``atlas:publisher:<name>``, percent-encoded.
+``atlas:step:<run>/<task>/<attempt>`` or ``atlas:publisher:<name>``, percent-encoded; or, where a log is public and the
+names are not, ``atlas:pseudonym:<digest>`` of that URI with a salt that stands in the signed statement alone.
 """
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -14,13 +16,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from atlas.disclosure import from_base64url, to_base64url
 from atlas.errors import ClockError, StateError
-from atlas.statement import Publisher, Step
+from atlas.statement import SALT_BYTES, Publisher, Step
 
 AUTHORITY_LIFETIME = dt.timedelta(days=3653)
 """Ten years: leaves live as long as their authority, because a leaf's key is gone once it has signed."""
 BACKDATE = dt.timedelta(minutes=5)
 """Tolerance for clocks that differ between the machine that signs and the one that verifies."""
+
+
+_PSEUDONYM = b"atlas/pseudonym/v1\0"
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,16 @@ URI_SCHEME = "atlas:"
 PUBLISHER_URI = "atlas:publisher:"
 
 
-def identity_uri(maker: Step | Publisher) -> str:
-    """What the subject alternative name of the maker's certificate says."""
+def identity_uri(maker: Step | Publisher, pseudonym: str = "") -> str:
+    """What the subject alternative name of the maker's certificate says.
+
+    Args:
+        maker: whose certificate it is.
+        pseudonym: the salt of a pseudonym, base64url; empty: the names themselves.
+    """
+    if pseudonym:
+        digest = hashlib.sha256(_PSEUDONYM + from_base64url(pseudonym, SALT_BYTES) + identity_uri(maker).encode())
+        return f"atlas:pseudonym:{to_base64url(digest.digest())}"
     if isinstance(maker, Publisher):
         return f"{PUBLISHER_URI}{quote(maker.name, safe='')}"
     return f"atlas:step:{quote(maker.run, safe='')}/{quote(maker.task, safe='')}/{maker.attempt}"
@@ -81,8 +95,14 @@ def new_authority(name: str, now: dt.datetime) -> Issuer:
     return Issuer(key, certificate)
 
 
-def issue(issuer: Issuer, maker: Step | Publisher, now: dt.datetime) -> Credential:
+def issue(issuer: Issuer, maker: Step | Publisher, now: dt.datetime, pseudonym: str = "") -> Credential:
     """Make a fresh key and a leaf for one maker, valid as long as the authority.
+
+    Args:
+        issuer: the authority.
+        maker: whose key it is.
+        now: the time.
+        pseudonym: as in `identity_uri`.
 
     Raises:
         ClockError: if it is earlier than the authority's own beginning, or later than its end.
@@ -99,7 +119,7 @@ def issue(issuer: Issuer, maker: Step | Publisher, now: dt.datetime) -> Credenti
             mend="make a new home, or install a new authority",
         )
     key = ec.generate_private_key(ec.SECP256R1())
-    common_name = maker.name if isinstance(maker, Publisher) else maker.task
+    common_name = "pseudonym" if pseudonym else maker.name if isinstance(maker, Publisher) else maker.task
     authority = issuer.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
     certificate = (
         _builder(common_name, str(authority), key.public_key(), max(begins, now - BACKDATE), ends)
@@ -108,7 +128,8 @@ def issue(issuer: Issuer, maker: Step | Publisher, now: dt.datetime) -> Credenti
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
         .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity_uri(maker))]), critical=False
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity_uri(maker, pseudonym))]),
+            critical=False,
         )
         .sign(issuer.key, hashes.SHA256())
     )

@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 from atlas.artifact import EMPTY_SHA256, Progress, measure
+from atlas.disclosure import new_salt
 from atlas.errors import MeasureError, StorageError
 from atlas.home import Home
 from atlas.keys import Issuer
 from atlas.manifest import Sidecar, sign_statement
-from atlas.statement import Publisher, Statement, output_of
+from atlas.statement import SALT_BYTES, Publisher, Statement, output_of
 
 TYPES = {"dataset": "system.Dataset", "model": "system.Model", "reference": "dev.atlas.ReferenceValues"}
 
@@ -38,7 +39,8 @@ def publish(
         raise MeasureError(f"{path}: is empty, and a signature over nothing proves nothing")
     output = output_of(measured, path.resolve().name, uri=str(path.resolve()), schema=TYPES[kind])
     now = dt.datetime.now(dt.UTC)
-    statement = Statement(Publisher(publisher), (output,), started, max(started, now))
+    pseudonym = new_salt(SALT_BYTES) if home.pseudonymous else ""
+    statement = Statement(Publisher(publisher), (output,), started, max(started, now), pseudonym=pseudonym)
     [sidecar] = sign_statement(statement, issuer or home.issuer(), now)
     place = path.resolve().with_name(sidecar.name)
     index = {f"{output.name}.index": measured.asset} if measured.asset else {}

@@ -2,6 +2,7 @@
 
 `Statement` is what the program works with; `dump_statement` and `parse_statement` are its one byte form. The bytes are
 what is signed, what evidence covers and what two verifiers compare, so the parser accepts just what the writer writes.
+A statement that keeps nothing back is of version 1, any other of version 2.
 """
 
 import hashlib
@@ -14,9 +15,14 @@ from typing import Any, NoReturn
 from atlas.artifact import Kind, Measurement
 from atlas.canonical import SAFE_INTEGER, dump_canonical, load_json
 from atlas.codes import Code
+from atlas.disclosure import ALGORITHM, DIGESTS, from_base64url, reserved_name, uses_reserved
 from atlas.errors import Rejected, StepError
 
 TYPE_V1 = "dev.atlas.statement/v1"
+TYPE_V2 = "dev.atlas.statement/v2"
+"""With parameters that it names and does not tell, or commits to, or with a pseudonym."""
+SALT_BYTES = 32
+"""Of a pseudonym's salt."""
 MAX_BYTES = 1 << 19
 """Largest statement, so that a manifest's definition stays below the 1 MiB that c2pa-rs takes."""
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -128,6 +134,17 @@ class Statement:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     evidence: str = NO_EVIDENCE
     """The provider that was chosen for evidence; or `NO_EVIDENCE`, or one after `FAILED_EVIDENCE`."""
+    secret: tuple[str, ...] = ()
+    """Names of parameters whose values are recorded nowhere, sorted."""
+    hidden: tuple[str, ...] = ()
+    """Digests of the disclosures of further parameters, sorted."""
+    pseudonym: str = ""
+    """Salt of the pseudonym in the signer's certificate (base64url); empty if the certificate says the names."""
+
+    @property
+    def keeps_back(self) -> bool:
+        """Whether it needs version 2."""
+        return bool(self.secret or self.hidden or self.pseudonym)
 
 
 def output_of(measured: Measurement, name: str, position: int = 0, uri: str = "", schema: str = "") -> Output:
@@ -167,6 +184,8 @@ def dump_statement(statement: Statement) -> bytes:
         "evidence": statement.evidence,
         "step" if isinstance(maker, Step) else "publisher": vars(maker),
     }
+    if statement.keeps_back:
+        _keep_back(document, statement)
     try:
         raw = dump_canonical(document)
     except ValueError as error:
@@ -177,6 +196,21 @@ def dump_statement(statement: Statement) -> bytes:
             mend="pass large values as artifacts, not as parameters",
         )
     return raw
+
+
+def _keep_back(document: dict[str, Any], statement: Statement) -> None:
+    """Make a document of version 2 of one of version 1."""
+    for name, value in statement.parameters.items():
+        if uses_reserved({name: value}):
+            raise reserved_name(name)
+    if statement.hidden:
+        document["parameters"][DIGESTS] = list(statement.hidden)
+    document |= {
+        "type": TYPE_V2,
+        "_sd_alg": ALGORITHM,
+        "secret": list(statement.secret),
+        "pseudonym": statement.pseudonym,
+    }
 
 
 def _input_json(each: Input) -> dict[str, Any]:
@@ -201,12 +235,16 @@ def parse_statement(raw: bytes) -> Statement:
         _malformed(f"not JSON: {error}")
     if not isinstance(document, dict):
         _malformed("not a JSON object")
-    if document.get("type") != TYPE_V1:
-        raise Rejected(Code.STATEMENT_VERSION_UNKNOWN, expected=TYPE_V1, found=str(document.get("type"))[:80])
+    version = document.get("type")
+    if version not in (TYPE_V1, TYPE_V2):
+        expected = f"{TYPE_V1} or {TYPE_V2}"
+        raise Rejected(Code.STATEMENT_VERSION_UNKNOWN, expected=expected, found=str(version)[:80])
     if not canonical:
         raise Rejected(Code.STATEMENT_NOT_CANONICAL)
     maker_field = "step" if "step" in document else "publisher"
-    fields = _fields(document, "statement", _STATEMENT | {maker_field: dict})
+    schema = _STATEMENT | (_KEPT_BACK if version == TYPE_V2 else {})
+    fields = _fields(document, "statement", schema | {maker_field: dict})
+    kept_back = _parse_kept_back(fields) if version == TYPE_V2 else {}
     statement = Statement(
         maker=_maker(maker_field, fields[maker_field]),
         inputs=tuple(_parse_input(each) for each in fields["inputs"]),
@@ -216,9 +254,11 @@ def parse_statement(raw: bytes) -> Statement:
         started=_time(fields["started"]),
         ended=_time(fields["ended"]),
         evidence=fields["evidence"],
+        **kept_back,
     )
     if isinstance(statement.maker, Publisher) and (
-        len(statement.outputs) != 1 or statement.inputs or statement.unmeasured or statement.parameters
+        len(statement.outputs) != 1
+        or any((statement.inputs, statement.unmeasured, statement.parameters, statement.secret, statement.hidden))
     ):
         _malformed("a publisher vouches for one artifact and for nothing else")
     if statement.ended < statement.started:
@@ -238,6 +278,7 @@ _STATEMENT: dict[str, type] = {
     "ended": str,
     "evidence": str,
 }
+_KEPT_BACK: dict[str, type] = {"_sd_alg": str, "secret": list, "pseudonym": str}
 _MEASURED: dict[str, type] = {
     "name": str,
     "position": int,
@@ -263,6 +304,39 @@ _STEP: dict[str, type] = {
     "exit_code": int,
 }
 _PUBLISHER: dict[str, type] = {"name": str}
+
+
+def _parse_kept_back(fields: dict[str, Any]) -> dict[str, Any]:
+    """What version 2 has more; takes the digests out of the parameters."""
+    secret, pseudonym, parameters = fields["secret"], fields["pseudonym"], fields["parameters"]
+    if fields["_sd_alg"] != ALGORITHM:
+        _malformed(f"_sd_alg: not {ALGORITHM}")
+    if not all(isinstance(each, str) for each in secret) or secret != sorted(set(secret)):
+        _malformed("secret: not names in order")
+    if pseudonym and not _is_32_bytes(pseudonym):
+        _malformed(f"pseudonym: not a salt of {SALT_BYTES} bytes")
+    hidden = _parse_digests(parameters.pop(DIGESTS)) if DIGESTS in parameters else []
+    if uses_reserved(parameters):
+        raise Rejected(Code.STATEMENT_DIGESTS_MALFORMED, expected="digests beside parameters, not within them")
+    if exposed := sorted(parameters.keys() & set(secret)):
+        raise Rejected(Code.PARAMETER_EXPOSED, found=", ".join(exposed)[:200])
+    if not (secret or hidden or pseudonym):
+        _malformed("it keeps nothing back, which is version 1")
+    return {"secret": tuple(secret), "hidden": tuple(hidden), "pseudonym": pseudonym}
+
+
+def _parse_digests(value: object) -> list[str]:
+    digests = value if isinstance(value, list) and all(_is_32_bytes(each) for each in value) else []
+    if not digests or digests != sorted(set(digests)):
+        raise Rejected(Code.STATEMENT_DIGESTS_MALFORMED, expected="SHA-256 digests in order, none twice")
+    return digests
+
+
+def _is_32_bytes(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(from_base64url(value, SALT_BYTES))
+    except ValueError:
+        return False
 
 
 def _fields(value: object, where: str, schema: Mapping[str, Any]) -> dict[str, Any]:

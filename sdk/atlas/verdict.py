@@ -71,6 +71,26 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Disclosed:
+    """A parameter that a statement keeps back, and that was shown for this verification."""
+
+    statement: str
+    """Digest of the statement that commits to it, hex."""
+    component: str
+    name: str
+    value: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with stable keys."""
+        return {
+            "statement": f"sha256:{self.statement}",
+            "component": self.component,
+            "name": self.name,
+            "value": self.value,
+        }
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a verification came to. Equal inputs give equal bytes of `to_bytes`, on any machine."""
 
@@ -89,6 +109,8 @@ class Verdict:
     manifests: int
     """Manifests of the lineage that were verified."""
     findings: tuple[Finding, ...]
+    disclosed: tuple[Disclosed, ...] = ()
+    """What was shown of what its steps keep back, and was committed to."""
 
     @property
     def outcome(self) -> Outcome:
@@ -101,7 +123,8 @@ class Verdict:
         return self.outcome is Outcome.HOLDS
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with stable keys."""
+        """A JSON object with stable keys; what was disclosed stands in it only where something was."""
+        disclosed = [each.to_json() for each in self.disclosed]
         return {
             "verdict": self.outcome.value,
             "subject": self.subject,
@@ -112,6 +135,7 @@ class Verdict:
             "steps": self.steps,
             "manifests": self.manifests,
             "findings": [finding.to_json() for finding in self.findings],
+            **({"disclosed": disclosed} if disclosed else {}),
         }
 
     def to_bytes(self) -> bytes:

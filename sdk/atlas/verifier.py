@@ -1,8 +1,8 @@
 """From a digest to a verdict: one code path for the command line, the operator and an auditor.
 
-A verdict is a function of the manifests and receipts in the archive, the trust root, the policy and the time, and of
-nothing else. What is kept between calls are verified facts, by what they were verified from; policy and time are
-applied anew each time.
+A verdict is a function of the manifests and receipts in the archive, the trust root, the policy, the time and what is
+disclosed, and of nothing else. What is kept between calls are verified facts, by what they were verified from; policy
+and time are applied anew each time.
 """
 
 import contextlib
@@ -18,10 +18,11 @@ from atlas.evidence.tdx.collateral import Collateral, latest, parse_collateral, 
 from atlas.evidence.tdx.verify import Platform
 from atlas.lineage import Facts, Lineage, Source, build, establish
 from atlas.lineage.facts import StoredManifest
+from atlas.opening import Disclosures, Opened, open_lineages
 from atlas.policy import Policy, evaluate, relied_on
 from atlas.policy.attested import Standing
 from atlas.trust import TrustRoot
-from atlas.verdict import Finding, Outcome, Severity, Verdict
+from atlas.verdict import Disclosed, Finding, Outcome, Severity, Verdict
 
 MAX_FACTS = 50_000
 """Manifests whose facts are kept, at about 10 kB each."""
@@ -59,7 +60,13 @@ class Verifier:
         return self.judge(sha256, policy, at)[0]
 
     def judge(
-        self, sha256: str, policy: Policy, at: dt.datetime, kind: Kind | None = None, place: str = ""
+        self,
+        sha256: str,
+        policy: Policy,
+        at: dt.datetime,
+        kind: Kind | None = None,
+        place: str = "",
+        disclosures: Disclosures | None = None,
     ) -> tuple[Verdict, Lineage | None]:
         """Like `verify`; also hands out the lineage that the verdict is on, with the evaluations it relies on.
 
@@ -70,6 +77,7 @@ class Verifier:
             kind: what the artifact is, if it is at hand: a file may have the bytes of a tree's index.
             place: where it lies, if it is at hand: of several makers of the same bytes, the one who left them there
                 comes first.
+            disclosures: what is at hand of what steps keep back, if anything.
         """
         lineages, findings = self._candidates(sha256)
         if kind:
@@ -83,17 +91,19 @@ class Verifier:
         for lineage in lineages:
             evaluations = self._evaluations(sha256, policy)
             today = self._today((lineage, *evaluations), at)
-            found = evaluate(lineage, policy, at, evaluations, today)
-            judged.append((self._joined(lineage, relied_on(lineage, policy, at, evaluations, today)), found))
+            opened = open_lineages((lineage, *evaluations), disclosures) if disclosures else Opened()
+            found = evaluate(lineage, policy, at, evaluations, today, opened.values) + opened.findings
+            joined = self._joined(lineage, relied_on(lineage, policy, at, evaluations, today))
+            judged.append((joined, found, opened.disclosed))
             if Outcome.of(each.severity for each in found) is Outcome.HOLDS:
                 break
         else:
             judged = judged[:1]
-        lineage, found = judged[-1]
+        lineage, found, disclosed = judged[-1]
         if len({each.nodes[0].facts.manifest.statement_sha256 for each in lineages}) > 1:
             several = Rejected(Code.PRODUCER_AMBIGUOUS, expected="one maker", found=f"{len(lineages)} manifests")
             found = (*found, Finding.of(several, lineage.nodes[0].path, Severity.WARNING))
-        return self._verdict(sha256, policy, at, lineage, found), lineage
+        return self._verdict(sha256, policy, at, lineage, found, disclosed), lineage
 
     def trusts(self, stored: StoredManifest) -> bool:
         """Whether a manifest holds by itself."""
@@ -124,7 +134,7 @@ class Verifier:
 
     def _evaluations(self, sha256: str, policy: Policy) -> list[Lineage]:
         """Lineages of the steps that took the artifact as an input, if the policy asks for any such step."""
-        if not policy.spec.metrics and not policy.spec.steps.required:
+        if not policy.spec.metrics and not policy.spec.parameters and not policy.spec.steps.required:
             return []
         if sha256 not in self._consumers:
             consumers, _ = self._trusted(self._source.consumers(sha256), "")
@@ -209,7 +219,13 @@ class Verifier:
             self._source.forget()
 
     def _verdict(
-        self, sha256: str, policy: Policy, at: dt.datetime, lineage: Lineage | None, findings: Iterable[Finding]
+        self,
+        sha256: str,
+        policy: Policy,
+        at: dt.datetime,
+        lineage: Lineage | None,
+        findings: Iterable[Finding],
+        disclosed: tuple[Disclosed, ...] = (),
     ) -> Verdict:
         return Verdict(
             subject=f"sha256:{sha256}",
@@ -220,6 +236,7 @@ class Verifier:
             steps=lineage.steps if lineage else 0,
             manifests=len(lineage.nodes) if lineage else 0,
             findings=tuple(sorted(findings)),
+            disclosed=disclosed,
         )
 
 

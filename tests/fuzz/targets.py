@@ -22,7 +22,9 @@ import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
+from atlas.canonical import dump_canonical
 from atlas.codes import Code
+from atlas.disclosure import conceal, from_base64url, new_salt, parse_disclosure, to_base64url
 from atlas.errors import AtlasError, Rejected
 from atlas.keys import Credential, issue
 from atlas.log import EmbeddedLog, parse_receipt, verify_receipt
@@ -31,7 +33,7 @@ from atlas.log.entry import Entry
 from atlas.log.rekor1_wire import parse_entry
 from atlas.manifest import Manifest, parse_manifest, verify_manifest
 from atlas.policy.schema import Policy, parse_policy
-from atlas.statement import Publisher, dump_statement, parse_statement
+from atlas.statement import SALT_BYTES, Publisher, dump_statement, parse_statement
 from atlas.trust import Authority, PinnedLog, Role, TrustRoot
 from atlas.trust_file import parse_trust_root
 from fuzz.mutate import JSON, JUMBF, TRUST_FILE, YAML, Operator, edit_cbor
@@ -312,11 +314,26 @@ def _read_statement(raw: bytes) -> object:
     return statement
 
 
+def _read_disclosure(raw: bytes) -> object:
+    """One disclosure has one form, too."""
+    read = parse_disclosure(to_base64url(raw))
+    salt = json.loads(raw)[0]
+    _same(dump_canonical([salt, read.name, read.value]) == raw, "disclosure", "accepted in another form", raw)
+    return read
+
+
 def _statements() -> Target:
     raws, *_ = _signed()
     seeds = [
         Seed(f"statement {i}", dump_statement(parse_manifest(raw).statement), _read_statement, JSON)
         for i, raw in enumerate(raws)
+    ]
+    disclosures = [conceal(name, value) for name, value in (("rate", 0.5), ("name", "é"), ("deep", {"a": [1, None]}))]
+    hidden = tuple(sorted(each.digest for each in disclosures))
+    kept = forge.statement(secret=("token",), hidden=hidden, pseudonym=new_salt(SALT_BYTES))
+    seeds.append(Seed("statement that keeps back", dump_statement(kept), _read_statement, JSON))
+    seeds += [
+        Seed(f"disclosure of {each.name}", from_base64url(each.encoded), _read_disclosure, JSON) for each in disclosures
     ]
     return Target("statement", Rejected, tuple(seeds))
 

@@ -17,6 +17,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from atlas.artifact import Measurement, measure, measure_properties
+from atlas.disclosure import conceal, new_salt
+from atlas.disclosure_file import dump_disclosures
 from atlas.evidence.attest import attestor
 from atlas.evidence.binding import Context
 from atlas.evidence.providers.simulated import UnsafeSimulatedProvider
@@ -24,7 +26,7 @@ from atlas.evidence.simulator.platform import UnsafeSimulatedPlatform
 from atlas.evidence.simulator.td import UnsafeSimulatedTd, agent_event
 from atlas.keys import new_authority
 from atlas.manifest import Sidecar, sign_statement
-from atlas.statement import Input, Link, Output, Publisher, Statement, Step, dump_statement, output_of
+from atlas.statement import SALT_BYTES, Input, Link, Output, Publisher, Statement, Step, dump_statement, output_of
 from atlas.trust import Authority, EvidenceRoot, Role, Tee, TrustRoot
 
 HERE = Path(__file__).parent
@@ -65,6 +67,30 @@ def main(folder: Path) -> None:
         (folder / f"{name}.c2pa").write_bytes(sidecar.raw)
         expected = json.dumps(_fields(sidecar), indent=2, ensure_ascii=False, sort_keys=True)
         (folder / f"{name}.json").write_text(expected + "\n", encoding="utf-8")
+
+
+def kept_back(folder: Path) -> None:
+    """Sign one step that keeps parameters and its name back, and keep what opens one of them.
+
+    PYTHONPATH=sdk python tests/golden/make.py tests/golden/v2 kept_back
+    """
+    folder.mkdir()
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    issuer = new_authority("golden authority", now)
+    (folder / "ca.pem").write_bytes(issuer.certificate.public_bytes(serialization.Encoding.PEM))
+    depth, rate = conceal("depth", 8), conceal("rate", 0.125)
+    model = _output(measure(HERE / "model.bin"), "model", "system.Model")
+    stated = replace(
+        _statement("train", (model,), ()),
+        secret=("api_token",),
+        hidden=tuple(sorted((depth.digest, rate.digest))),
+        pseudonym=new_salt(SALT_BYTES),
+    )
+    [sidecar] = sign_statement(stated, issuer, now)
+    (folder / "file.c2pa").write_bytes(sidecar.raw)
+    expected = json.dumps(_fields(sidecar), indent=2, ensure_ascii=False, sort_keys=True)
+    (folder / "file.json").write_text(expected + "\n", encoding="utf-8")
+    (folder / "opened.json").write_bytes(dump_disclosures({sidecar.manifest.statement_sha256: [rate.encoded]}))
 
 
 def evidence(folder: Path) -> None:
@@ -121,4 +147,4 @@ def _fields(sidecar: Sidecar) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    (evidence if sys.argv[2:] == ["evidence"] else main)(Path(sys.argv[1]))
+    {"evidence": evidence, "kept_back": kept_back}.get("".join(sys.argv[2:]), main)(Path(sys.argv[1]))

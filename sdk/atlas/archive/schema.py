@@ -79,3 +79,12 @@ collateral = sa.Table(
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
 """What manufacturers said of kinds of platforms: kept for ever, so that a verdict can be repeated."""
+
+disclosure = sa.Table(
+    "disclosure",
+    metadata,
+    sa.Column("statement_sha256", _digest, primary_key=True),
+    sa.Column("digest", sa.String(43), primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
+"""What statements of this home keep back, for its owner to disclose. An older archive gets the table when opened."""

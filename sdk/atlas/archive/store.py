@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from atlas.archive import schema
+from atlas.disclosure import Disclosure
 from atlas.errors import HomeVersionError, StorageError
 from atlas.evidence.tdx.collateral import Collateral
 from atlas.manifest import Manifest
@@ -95,8 +96,18 @@ class Archive:
         with self._read() as connection:
             return int(connection.execute(sa.select(schema.state.c.revision)).scalar_one())
 
-    def add(self, manifests: Iterable[tuple[Manifest, bytes]], assets: Iterable[bytes] = ()) -> int:
-        """Store manifests with their sidecars, and assets (tree indices, properties), in one transaction.
+    def add(
+        self,
+        manifests: Iterable[tuple[Manifest, bytes]],
+        assets: Iterable[bytes] = (),
+        disclosures: Iterable[tuple[str, Disclosure]] = (),
+    ) -> int:
+        """Store in one transaction.
+
+        Args:
+            manifests: with their sidecars.
+            assets: tree indices, properties.
+            disclosures: with the digest of the statement that commits to each.
 
         Returns:
             How many manifests were new.
@@ -112,6 +123,9 @@ class Archive:
             for content in assets:
                 row = {"sha256": hashlib.sha256(content).hexdigest(), "content": content}
                 self._insert(connection, schema.asset, row)
+            for statement, each in disclosures:
+                row = {"statement_sha256": statement, "digest": each.digest, "content": each.encoded}
+                self._insert(connection, schema.disclosure, row)
             return new
 
     def add_receipts(self, receipts: Iterable[tuple[str, str, bytes]]) -> None:
@@ -156,6 +170,13 @@ class Archive:
         query = sa.select(table.c.content).where((table.c.fmspc == fmspc) & (table.c.authority == authority))
         with self._read() as connection:
             return [bytes(content) for content in connection.execute(query.order_by(table.c.sha256)).scalars()]
+
+    def disclosures(self, statement_sha256: str) -> Sequence[str]:
+        """What is kept of the values that this statement commits to."""
+        table = schema.disclosure
+        query = sa.select(table.c.content).where(table.c.statement_sha256 == statement_sha256)
+        with self._read() as connection:
+            return list(connection.execute(query.order_by(table.c.digest)).scalars())
 
     def remove(self, box_sha256: str) -> None:
         """Forget a manifest and its receipts."""

@@ -14,6 +14,7 @@ from atlas.cli.terminal import report_error
 from atlas.errors import AtlasError, Rejected
 
 _VERBS = {
+    "disclose": "atlas.cli.disclose:disclose",
     "evidence": "atlas.cli.evidence:evidence",
     "export": "atlas.cli.export:export",
     "explain": "atlas.cli.verify:explain",

@@ -63,6 +63,9 @@ def _print(manifest: Manifest, size: int) -> None:
     rows.append(("time", f"{statement.started:%FT%TZ} to {statement.ended:%FT%TZ}"))
     rows.append(("evidence", statement.evidence))
     rows += [("parameter", f"{name} = {json.dumps(value)}") for name, value in statement.parameters.items()]
+    rows += [("parameter", f"{name} (secret)") for name in statement.secret]
+    if statement.hidden:
+        rows.append(("hidden", f"{len(statement.hidden)} more parameter{'s' * (len(statement.hidden) != 1)}"))
     rows += [("input", f"{each.name}  sha256:{each.sha256}  {each.uri}") for each in statement.inputs]
     rows += [("output", f"{each.name}  sha256:{each.sha256}  {each.uri}") for each in statement.outputs]
     rows += [("unmeasured", f"{each.direction} {each.name}: {each.reason}") for each in statement.unmeasured]

@@ -86,8 +86,13 @@ def parse_time(value: str | None) -> dt.datetime:
     return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file as a whole or not at all; what is no regular file (a pipe, a device) is written into.
+
+    Args:
+        path: of the file.
+        content: of the file.
+        private: whether only its owner may read it.
 
     Raises:
         InputError: if it cannot be written.
@@ -97,6 +102,7 @@ def write_file(path: Path, content: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
+        temporary.touch(mode=0o600 if private else 0o666)
         temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +14,12 @@ from rich.text import Text
 from atlas.cli.session import Session, Subject, find_subject, session
 from atlas.cli.terminal import console, hashing, home_option, json_option, parse_time, print_findings, print_json
 from atlas.codes import Code
+from atlas.disclosure_file import load_disclosures
 from atlas.errors import InputError
 from atlas.lineage import Lineage
 from atlas.lineage.attested import attested_by
 from atlas.lineage.render import MARKS, visible
+from atlas.opening import Disclosures
 from atlas.policy import Policy, default_policy, load_policy, with_references
 from atlas.policy.evidence import ReferenceValues, parse_references
 from atlas.policy.schema import signed_only
@@ -31,6 +35,7 @@ def _options(command: click.decorators.FC) -> click.decorators.FC:
         click.argument("target", metavar="PATH|sha256:…"),
         click.option("--policy", type=path, help="Policy file; by default: signed, logged, measured, with an origin."),
         click.option("--reference", type=path, help="Reference values for evidence, signed by a publisher."),
+        click.option("--disclosed", type=path, multiple=True, help="Opened parameters, from `atlas disclose`."),
         click.option("--trust", type=path, help="Trust root file; by default the home's own."),
         click.option("--at", metavar="TIME", help="Judge as of this time (RFC 3339); by default now."),
         click.option("--remeasure", is_flag=True, help="Also measure the artifacts it was made from, where they lie."),
@@ -47,6 +52,7 @@ def verify(
     target: str,
     policy: Path | None,
     reference: Path | None,
+    disclosed: tuple[Path, ...],
     trust: Path | None,
     at: str | None,
     remeasure: bool,
@@ -55,7 +61,9 @@ def verify(
 ) -> int:
     """Verify where an artifact comes from: exit 0 if its lineage holds, 1 if it does not."""
     with session(home, trust) as opened:
-        verdict, lineage = judge(opened, target, policy, at, reference=reference, remeasure=remeasure)
+        verdict, lineage = judge(
+            opened, target, policy, at, reference=reference, disclosed=disclosed, remeasure=remeasure
+        )
     if as_json:
         print_json(verdict.to_json())
     else:
@@ -71,6 +79,7 @@ def explain(
     target: str,
     policy: Path | None,
     reference: Path | None,
+    disclosed: tuple[Path, ...],
     trust: Path | None,
     at: str | None,
     remeasure: bool,
@@ -79,11 +88,14 @@ def explain(
 ) -> int:
     """Explain a verdict: the shortest path to each finding, and how to mend it."""
     with session(home, trust) as opened:
-        verdict, lineage = judge(opened, target, policy, at, reference=reference, remeasure=remeasure)
+        verdict, lineage = judge(
+            opened, target, policy, at, reference=reference, disclosed=disclosed, remeasure=remeasure
+        )
     if as_json:
         print_json(verdict.to_json())
     else:
         _print_summary(verdict, lineage)
+        _print_disclosed(verdict)
         print_findings(verdict.findings, mends=True)
     return 0 if verdict.holds else 1
 
@@ -95,6 +107,7 @@ def judge(
     at: str | None = None,
     *,
     reference: Path | None = None,
+    disclosed: Sequence[Path] = (),
     remeasure: bool = False,
 ) -> tuple[Verdict, Lineage | None]:
     """Verify a path or digest; also says what the bytes at hand add.
@@ -103,6 +116,9 @@ def judge(
         AtlasError: if something that was given cannot be used.
     """
     rules = load_policy(policy) if policy else default_policy()
+    disclosures = None
+    if disclosed or rules.spec.parameters:
+        disclosures = Disclosures(load_disclosures(disclosed), opened.archive.disclosures)
     time = parse_time(at)
     if reference:
         rules = with_references(rules, _references(opened, rules, reference, time))
@@ -110,7 +126,7 @@ def judge(
     verifier = opened.verifier(subject.sidecar)
     kind = subject.measured.kind if subject.measured else None
     place = str(Path(target).resolve()) if subject.measured else ""
-    verdict, lineage = verifier.judge(subject.sha256, rules, time, kind, place)
+    verdict, lineage = verifier.judge(subject.sha256, rules, time, kind, place, disclosures)
     verdict = _named(verdict, subject)
     if subject.measured:
         changed = changed_artifact(opened.archive, Path(target), subject.measured, verifier.trusts)
@@ -162,6 +178,7 @@ def print_verdict(verdict: Verdict, lineage: Lineage | None) -> None:
     _print_summary(verdict, lineage)
     if lineage:
         console.print(_table(verdict, lineage))
+    _print_disclosed(verdict)
     print_findings(verdict.findings, mends=False)
 
 
@@ -176,6 +193,12 @@ def _print_summary(verdict: Verdict, lineage: Lineage | None) -> None:
         steps = f"{verdict.steps} step{'s' * (verdict.steps != 1)}"
         manifests = f"{verdict.manifests} manifest{'s' * (verdict.manifests != 1)}"
         console.print(f"  {steps}, {manifests}, judged as of {verdict.at}", style="dim")
+
+
+def _print_disclosed(verdict: Verdict) -> None:
+    for each in verdict.disclosed:
+        text = f"  disclosed  {each.component}.{each.name} = {json.dumps(each.value, ensure_ascii=False)}"
+        console.print(Text(text), soft_wrap=True)
 
 
 def _table(verdict: Verdict, lineage: Lineage) -> Table:

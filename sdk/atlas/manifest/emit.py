@@ -55,7 +55,7 @@ def sign_statement(
     Raises:
         SigningError, StepError, ClockError, StateError: if a manifest cannot be made.
     """
-    credential = issue(issuer, statement.maker, now)
+    credential = issue(issuer, statement.maker, now, statement.pseudonym)
     evidence = attest(credential.spki, dump_statement(statement)) if attest else ""
     outputs: list[Output | None] = [each for each in statement.outputs if each.sha256 != EMPTY_SHA256]
     return [sign_manifest(statement, each, credential, evidence=evidence) for each in outputs or [None]]

@@ -131,6 +131,6 @@ def _check_identity(manifest: Manifest, authority: Authority) -> None:
         found = names.get_values_for_type(x509.UniformResourceIdentifier)
     except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         found = []
-    expected = identity_uri(maker)
+    expected = identity_uri(maker, manifest.statement.pseudonym)
     if found != [expected]:
         raise Rejected(Code.SIGNER_IDENTITY_MISMATCH, expected=expected, found=", ".join(found))

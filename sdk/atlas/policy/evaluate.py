@@ -13,6 +13,7 @@ from atlas.errors import Rejected
 from atlas.lineage import Lineage, Node
 from atlas.policy.attested import Today, judge_evidence
 from atlas.policy.fields import Need
+from atlas.policy.parameters import OpenedValues, judge_parameters
 from atlas.policy.schema import Metric, Policy, Rules
 from atlas.statement import Output, Statement, Step
 from atlas.verdict import Finding, Outcome
@@ -24,6 +25,7 @@ def evaluate(
     at: dt.datetime,
     evaluations: Sequence[Lineage] = (),
     today: Today = MappingProxyType({}),
+    opened: OpenedValues = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
     """Judge a lineage.
 
@@ -33,6 +35,7 @@ def evaluate(
         at: the time of verification, with a time zone.
         evaluations: lineages whose first node is a step that took the artifact as an input.
         today: what is said at that time of platforms whose evidence was judged by other collateral.
+        opened: what disclosures show of parameters that statements keep back.
 
     Returns:
         All findings, the lineage's own included, sorted.
@@ -41,6 +44,7 @@ def evaluate(
     findings = set(_judge(lineage, rules, at, today))
     findings.update(_too_old(lineage, rules, at))
     findings.update(_missing_steps(lineage, rules, evaluations))
+    findings.update(judge_parameters(lineage, rules.parameters, evaluations, opened))
     for metric in rules.metrics:
         measured = [each for each in (lineage, *evaluations) if _component(each) == metric.step]
         findings.update(_metric(lineage, metric, measured))
@@ -59,10 +63,12 @@ def relied_on(
     """Those evaluations that the policy asks for and that the artifact rests on.
 
     Of several by one component, those that hold by themselves, and of these the ones of the artifact's own run if there
-    are any; all of them, if none holds. (Bounds on metrics apply to every evaluation, whether it is relied on or not.)
+    are any; all of them, if none holds. (Bounds on metrics and parameters apply to every evaluation, whether it is
+    relied on or not.)
     """
     asked = {metric.step for metric in policy.spec.metrics}
-    asked.update(set(policy.spec.steps.required) - lineage.components)
+    given = {parameter.step for parameter in policy.spec.parameters}
+    asked.update((given | set(policy.spec.steps.required)) - lineage.components)
     chosen: list[Lineage] = []
     for component in sorted(asked):
         candidates = [each for each in evaluations if _component(each) == component]

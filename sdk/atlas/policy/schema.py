@@ -11,6 +11,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from atlas.document import Strict, parse_document, read_document
 from atlas.policy.evidence import EvidenceRules, ReferenceValues
 from atlas.policy.fields import Duration, Need, Sha256
+from atlas.policy.parameters import Parameter
 
 
 class Steps(Strict):
@@ -72,6 +73,7 @@ class Rules(Strict):
     max_age: Duration | None = Field(default=None, alias="maxAge")
     """How long ago the newest step, the one that made the artifact, may have ended."""
     metrics: tuple[Metric, ...] = ()
+    parameters: tuple[Parameter, ...] = Field(default=(), exclude_if=lambda rules: not rules)
     denied: tuple[Sha256, ...] = ()
     """Digests of artifacts that must not be anywhere in the lineage."""
     unmeasured: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ class Part(StrEnum):
     ARTIFACT = "artifact"
     SIDECAR = "sidecar"
     STATEMENT = "statement"
+    DISCLOSURE = "disclosure"
     SIGNER = "signer"
     OMS = "model signature"
     LOG = "log receipt"

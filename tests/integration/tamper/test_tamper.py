@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from atlas.codes import Code
+from atlas.disclosure import new_salt
 from atlas.publish import TYPES
-from atlas.statement import Statement, Step
-from integration.tamper import registry
+from atlas.statement import SALT_BYTES, Statement, Step
+from integration.tamper import attacks_disclosure, registry
 from integration.tamper.attacks_oms import delivered, honest
 from integration.tamper.registry import Attack
 from integration.tamper.world import TD, World, said, simulator, today
@@ -93,6 +94,21 @@ class TestControl:
     def test_signed_model_of_a_third_party_holds(self, world: World) -> None:
         outcome = delivered(world, honest())
         assert (outcome.exit, outcome.codes, outcome.warnings) == (0, frozenset(), frozenset()), outcome.text
+
+    def test_disclosed_parameter_holds(self, world: World) -> None:
+        made = attacks_disclosure.trained(world)
+        policy = attacks_disclosure.asking(world, max=0.2)
+        outcome = attacks_disclosure.shown(world, made, attacks_disclosure.kept("learning_rate"), policy=policy)
+        assert (outcome.exit, outcome.codes, outcome.warnings) == (0, frozenset(), frozenset()), outcome.text
+
+    def test_pseudonymous_delivery_holds(self, world: World) -> None:
+        stated = replace(world.delivered(), pseudonym=new_salt(SALT_BYTES))
+        outcome = attacks_disclosure.under(world, stated, stated)
+        assert (outcome.exit, outcome.codes) == (0, frozenset()), outcome.text
+
+    def test_statement_that_keeps_back_holds(self, world: World) -> None:
+        outcome = attacks_disclosure.stating(world, lambda _: None, forge.step())
+        assert (outcome.exit, outcome.codes) == (0, frozenset()), outcome.text
 
     def test_attested_model_holds_under_every_rule(self, world: World) -> None:
         outcome = world.verify(world.attested_pipeline("run-2")["model"], policy=world.evidence_policy())

@@ -383,6 +383,7 @@ class World:
             "log": "required",
             "maxAge": "90d",
             "metrics": [{"step": "evaluate", "artifact": "metrics", "name": "accuracy", "min": 0.9}],
+            "parameters": [{"step": "train", "name": "epochs", "equals": 3}],
             "denied": [f"sha256:{'00' * 32}"],
         }
 
@@ -465,6 +466,7 @@ class World:
         policy: Path | None = None,
         trust: Path | None = None,
         reference: Path | None = None,
+        disclosed: Path | None = None,
         at: dt.datetime | None = None,
         remeasure: bool = False,
     ) -> Outcome:
@@ -474,6 +476,7 @@ class World:
         options = ["--policy", str(policy or self.full_policy)]
         options += ["--trust", str(trust)] if trust else []
         options += ["--reference", str(reference)] if reference else []
+        options += ["--disclosed", str(disclosed)] if disclosed else []
         options += ["--at", at.isoformat()] if at else []
         options += ["--remeasure"] if remeasure else []
         return self.cli("verify", name, *options)

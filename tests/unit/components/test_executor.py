@@ -10,8 +10,10 @@ from atlas.artifact import measure_properties
 from atlas.errors import MeasureError, StepError
 from atlas.statement import Link
 from atlas_components.executor import Artifact, parse_executor_input, parse_executor_output
-from atlas_components.metadata import expected_of, hints, link_of, parameters_of, properties_of, without_hints
+from atlas_components.metadata import expected_of, hints, link_of, properties_of, without_hints
+from atlas_components.parameters import parameters_of
 from atlas_components.place import attempt_of, place_of
+from atlas_components.privacy import Privacy
 
 SHA = "0123456789abcdef" * 4
 
@@ -164,7 +166,7 @@ def test_properties_are_alike_before_and_after_kfp_carried_them() -> None:
 
 def test_parameters_keep_whole_numbers() -> None:
     values = {"a": 2**53 + 1, "b": [1e16, 1.5], "c": {"d": True}}
-    assert parameters_of(values) == {"a": str(2**53 + 1), "b": [1e16, 1.5], "c": {"d": True}}
+    assert parameters_of(values, Privacy()).told == {"a": str(2**53 + 1), "b": [1e16, 1.5], "c": {"d": True}}
 
 
 RUN = "my-pipe-2026-11-24-01-02-03-000004"

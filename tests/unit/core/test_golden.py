@@ -12,11 +12,13 @@ from cryptography import x509
 from atlas.archive import Stored
 from atlas.artifact import measure, measure_properties
 from atlas.codes import Code
+from atlas.disclosure_file import load_disclosures
 from atlas.errors import Rejected
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.keys import identity_uri
 from atlas.lineage import establish
 from atlas.manifest import verify_manifest
+from atlas.opening import open_parameters
 from atlas.statement import dump_statement
 from atlas.trust import Role, TrustRoot, load_authority
 from atlas.trust_file import load_trust_root
@@ -62,7 +64,8 @@ def test_verifies_for_ever(sidecar: Path) -> None:
     } == fields
     assert hashlib.sha256(dump_statement(manifest.statement)).hexdigest() == fields["statement_sha256"]
     names = manifest.signer.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [identity_uri(manifest.statement.maker)]
+    identity = identity_uri(manifest.statement.maker, manifest.statement.pseudonym)
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [identity]
 
 
 @pytest.mark.parametrize("sidecar", CASES)
@@ -95,6 +98,15 @@ def test_the_model_links_to_its_data() -> None:
     made = expected(HERE / "v1" / "tree.c2pa")
 
     assert used["link"] == {each: made[each] for each in ("label", "box_sha256", "asset_sha256")}
+
+
+def test_what_was_kept_back_long_ago_opens() -> None:
+    manifest = verify_manifest((HERE / "v2" / "file.c2pa").read_bytes(), trust(HERE / "v2")).manifest
+    opened = load_disclosures([HERE / "v2" / "opened.json"])
+    assert list(opened) == [manifest.statement_sha256]
+    parameters = open_parameters(manifest.statement, opened[manifest.statement_sha256])
+    assert {name: each.value for name, each in parameters.items()} == {"rate": 0.125}
+    assert manifest.statement.secret == ("api_token",)
 
 
 def test_evidence_of_long_ago_holds_as_it_did(tmp_path: Path) -> None:

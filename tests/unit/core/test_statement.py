@@ -17,6 +17,7 @@ from atlas.errors import Rejected, StepError
 from atlas.statement import (
     MAX_BYTES,
     TYPE_V1,
+    TYPE_V2,
     Input,
     Link,
     Output,
@@ -330,12 +331,12 @@ def test_publisher_with_the_fields_of_a_step() -> None:
     assert refused(changed(put("train", "publisher", "task"), stated)).code is Code.STATEMENT_MALFORMED
 
 
-@pytest.mark.parametrize("version", ["dev.atlas.statement/v2", "", None, 1, ["dev.atlas.statement/v1"]])
+@pytest.mark.parametrize("version", ["dev.atlas.statement/v3", "", None, 1, ["dev.atlas.statement/v1"]])
 def test_unknown_version(version: object) -> None:
     rejected = refused(changed(put(version, "type")))
 
     assert rejected.code is Code.STATEMENT_VERSION_UNKNOWN
-    assert rejected.expected == TYPE_V1
+    assert rejected.expected == f"{TYPE_V1} or {TYPE_V2}"
     assert rejected.found == str(version)
 
 
@@ -344,7 +345,7 @@ def test_no_version() -> None:
 
 
 def test_later_version_may_have_another_form() -> None:
-    assert refused(b'{ "type": "dev.atlas.statement/v2" }').code is Code.STATEMENT_VERSION_UNKNOWN
+    assert refused(b'{ "type": "dev.atlas.statement/v3" }').code is Code.STATEMENT_VERSION_UNKNOWN
 
 
 @pytest.mark.parametrize(

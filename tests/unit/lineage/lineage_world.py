@@ -179,9 +179,13 @@ class World:
         evidence: str = "none",
         provider: Provider | None = None,
         positions: Sequence[int] = (),
+        states: Mapping[str, Any] | None = None,
         **step: Any,
     ) -> list[Made]:
-        """Run a step, sign what it made, and deposit that; `step` changes fields of the maker."""
+        """Run a step, sign what it made, and deposit that.
+
+        `states` changes further fields of the statement, and `step` fields of the maker.
+        """
         begins = started or self.clock
         self.clock += dt.timedelta(minutes=1)
         fields: dict[str, Any] = {"task": task, "component": task, "run": "run-1", **step}
@@ -197,6 +201,7 @@ class World:
             unmeasured=unmeasured,
             evidence=provider.name if provider else evidence,
         )
+        statement = replace(statement, **(states or {}))
         attest = (
             attestor(provider, Context.of(statement.maker)) if provider and isinstance(statement.maker, Step) else None
         )

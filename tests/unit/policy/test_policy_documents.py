@@ -264,6 +264,7 @@ def test_digests_are_golden() -> None:
     assert _policy(FULL).sha256 == "6cb08804219a061dacdac0b81978b783c05da9fbfc5d1d78eb1087dabe3176a1"
 
 
+RATE = {"step": "train", "name": "rate", "equals": 1, "min": 0.1, "max": 2, "oneOf": [1, "x", True]}
 CHANGES: list[dict[str, Any]] = [
     {"steps": {**FULL["steps"], "required": []}},
     {"steps": {**FULL["steps"], "required": ["scan", "test"]}},
@@ -286,6 +287,11 @@ CHANGES: list[dict[str, Any]] = [
     *({"metrics": [{**FULL["metrics"][0], name: "x"}]} for name in ("step", "artifact", "name")),
     {"metrics": [{**FULL["metrics"][0], "min": 0.91}]},
     {"metrics": [{**FULL["metrics"][0], "max": None}]},
+    {"parameters": [RATE]},
+    *({"parameters": [{**RATE, name: "x"}]} for name in ("step", "name", "equals")),
+    *({"parameters": [{**RATE, name: 1.5}]} for name in ("min", "max")),
+    {"parameters": [{**RATE, "equals": True}]},
+    {"parameters": [{**RATE, "oneOf": []}]},
     {"denied": []},
     {"unmeasured": []},
 ]
@@ -302,6 +308,7 @@ def test_digest_changes_with_every_field() -> None:
 ORIGINS = FULL["origins"]
 NEWER: dict[str, tuple[Any, Any]] = {
     "timestamp": ("optional", "required"),
+    "parameters": ([], [RATE]),
     "origins": ({**ORIGINS, "ignored": []}, {**ORIGINS, "ignored": ["README.md"]}),
 }
 """Rules that the first Atlas did not know: their default, which leaves the digest as it was, and another value."""
@@ -324,6 +331,7 @@ def test_every_field_is_among_those_changes() -> None:
     assert written.spec.steps.model_fields_set == set(type(written.spec.steps).model_fields)
     assert written.spec.origins.model_fields_set == set(type(written.spec.origins).model_fields)
     assert written.spec.metrics[0].model_fields_set == set(type(written.spec.metrics[0]).model_fields)
+    assert written.spec.parameters[0].model_fields_set == set(type(written.spec.parameters[0]).model_fields)
 
 
 def test_defaults_written_out_are_the_default() -> None:
