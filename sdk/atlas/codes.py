@@ -40,11 +40,14 @@ class Code(StrEnum):
     SIGNER_EXPIRED = "SignerExpired"
     SIGNER_ROLE_MISMATCH = "SignerRoleMismatch"
     SIGNER_IDENTITY_MISMATCH = "SignerIdentityMismatch"
+    SIGNER_REVOKED = "SignerRevoked"
+    AUTHORITY_ENDED = "AuthorityEnded"
     # The transparency log.
     NOT_LOGGED = "NotLogged"
     RECEIPT_MALFORMED = "ReceiptMalformed"
     RECEIPT_KIND_UNKNOWN = "ReceiptKindUnknown"
     RECEIPT_LOG_UNKNOWN = "ReceiptLogUnknown"
+    RECEIPT_LOG_REVOKED = "ReceiptLogRevoked"
     RECEIPT_ENTRY_MISMATCH = "ReceiptEntryMismatch"
     RECEIPT_INDEX_MISMATCH = "ReceiptIndexMismatch"
     RECEIPT_TREE_SIZE_MISMATCH = "ReceiptTreeSizeMismatch"
@@ -221,6 +224,14 @@ CATALOGUE: dict[Code, Entry] = {
         "Give the authority that role in the trust root, if it should have it.",
     ),
     Code.SIGNER_IDENTITY_MISMATCH: Entry("The certificate names another signer than the statement does.", _SUSPECT),
+    Code.SIGNER_REVOKED: Entry(
+        "The signer is revoked, and nothing proves that the signature is older than that.",
+        "Run the step again, or have the publisher sign again: only what was logged in time is proven to be older.",
+    ),
+    Code.AUTHORITY_ENDED: Entry(
+        "The signing authority had given way to another one when this was signed.",
+        "Treat the old authority's key as stolen, or run the step again if it merely took too long to be logged.",
+    ),
     Code.NOT_LOGGED: Entry(
         "No transparency log vouches for the manifest.",
         "Gather the manifest, which logs it (`atlas gather`).",
@@ -230,6 +241,10 @@ CATALOGUE: dict[Code, Entry] = {
     Code.RECEIPT_LOG_UNKNOWN: Entry(
         "The receipt comes from a log that the trust root does not pin.",
         "Pin the log in the trust root, if you trust it.",
+    ),
+    Code.RECEIPT_LOG_REVOKED: Entry(
+        "The receipt comes from a log that is revoked.",
+        "Take a receipt in the one tree that the trust root still accepts, or run the step again.",
     ),
     Code.RECEIPT_ENTRY_MISMATCH: Entry("The receipt is for another manifest.", _RELOG),
     Code.RECEIPT_INDEX_MISMATCH: Entry("The receipt states two different indices.", _RELOG),

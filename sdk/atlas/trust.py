@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from atlas.canonical import dump_canonical
 from atlas.errors import DocumentError
+from atlas.revocation import Cut, Revocation
 
 API_VERSION = "atlas.dev/v1alpha1"
 KIND = "TrustRoot"
@@ -57,6 +58,8 @@ class Authority:
     name: str
     certificate: x509.Certificate
     roles: frozenset[Role]
+    ended: Cut | None = None
+    """When another authority took its place; what it has signed before counts for ever."""
 
     @cached_property
     def sha256(self) -> str:
@@ -123,11 +126,12 @@ class EvidenceRoot:
 
 @dataclass(frozen=True)
 class TrustRoot:
-    """Signing authorities, logs and roots of evidence, all pinned."""
+    """Signing authorities, logs and roots of evidence, all pinned; and what of them is revoked."""
 
     authorities: tuple[Authority, ...]
     logs: tuple[PinnedLog, ...]
     evidence_roots: tuple[EvidenceRoot, ...] = ()
+    revoked: tuple[Revocation, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -145,7 +149,12 @@ class TrustRoot:
             "kind": KIND,
             "spec": {
                 "authorities": [
-                    {"name": each.name, "certificate": each.pem, "roles": sorted(each.roles)}
+                    {
+                        "name": each.name,
+                        "certificate": each.pem,
+                        "roles": sorted(each.roles),
+                        **({"ended": each.ended.to_json()} if each.ended else {}),
+                    }
                     for each in self.authorities
                 ],
                 "logs": [
@@ -155,17 +164,18 @@ class TrustRoot:
                     {"name": each.name, "tee": each.tee, "certificate": each.pem, "simulated": each.simulated}
                     for each in self.evidence_roots
                 ],
+                **({"revoked": [each.to_json() for each in self.revoked]} if self.revoked else {}),
             },
         }
 
 
-def load_authority(name: str, pem: str, roles: frozenset[Role]) -> Authority:
+def load_authority(name: str, pem: str, roles: frozenset[Role], ended: Cut | None = None) -> Authority:
     """Read an authority's PEM certificate.
 
     Raises:
         DocumentError: if it is not one PEM certificate of a certificate authority.
     """
-    return Authority(name, _load_ca(f"authority {name!r}", pem), roles)
+    return Authority(name, _load_ca(f"authority {name!r}", pem), roles, ended)
 
 
 def load_evidence_root(name: str, tee: Tee, pem: str, *, simulated: bool) -> EvidenceRoot:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, Lookup, appraise
 from atlas.keys import BACKDATE
+from atlas.lineage.standing import check_log, check_signer
 from atlas.log import Logged, parse_receipt, verify_receipt
 from atlas.log.claim import claim_entry
 from atlas.manifest import Manifest, TrustedManifest, verify_manifest
@@ -83,6 +84,7 @@ def establish(stored: StoredManifest, trust: TrustRoot, lookup: Lookup = lambda 
     """
     trusted = verify_manifest(stored.sidecar, trust)
     logged, log_rejection = _logged(trusted, stored.receipt, trust)
+    check_signer(trusted, logged, log_rejection, trust)
     evidence, evidence_rejection = _appraised(trusted, trust, lookup)
     return Facts(trusted, logged, log_rejection, evidence, evidence_rejection)
 
@@ -91,7 +93,8 @@ def _logged(trusted: TrustedManifest, receipt: bytes | None, trust: TrustRoot) -
     if receipt is None:
         return None, None
     try:
-        return verify_receipt(parse_receipt(receipt), claim_entry(trusted.manifest), trust.logs), None
+        logged = verify_receipt(parse_receipt(receipt), claim_entry(trusted.manifest), trust.logs)
+        return check_log(logged, trust), None
     except Rejected as rejected:
         return None, rejected
 
