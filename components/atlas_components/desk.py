@@ -40,12 +40,13 @@ class Signer(threading.Thread):
         self._home = home
         self._issuer: Issuer | None = None
         self._error: Exception | None = None
+        self._loaded: tuple[int, int] | None = None
 
     def run(self) -> None:
         try:
             import atlas.manifest.emit  # noqa: F401, PLC0415
 
-            self._issuer = self._home.issuer()
+            self._load()
         except Exception as error:
             self._error = error
 
@@ -56,9 +57,20 @@ class Signer(threading.Thread):
             Exception: whatever kept it from being loaded.
         """
         self.join()
+        if self._error is None and self._loaded != self._stamp():
+            self._load()  # another authority has taken its place
         if self._issuer is None:
             raise self._error or StateError("the signing authority could not be loaded")
         return self._issuer
+
+    def _load(self) -> None:
+        self._loaded = self._stamp()
+        self._issuer = self._home.issuer()
+
+    def _stamp(self) -> tuple[int, int]:
+        """Changes when the authority does."""
+        found = (self._home.path / "ca.key").stat()
+        return found.st_ino, found.st_mtime_ns
 
 
 class Desk:

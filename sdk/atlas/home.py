@@ -7,28 +7,28 @@
     log.json           where another log is that this home records in, if it does
     simulator.json     a simulated platform for evidence that proves nothing, if one was asked for
     inbox/             signed manifests that wait to be gathered
-    log.sqlite3        the embedded transparency log
+    log.sqlite3        the embedded transparency log; those that followed it are log-<end of their origin>.sqlite3
     archive.sqlite3    manifests by digest, and their index
 
-A home is made whole or not at all. Key files have mode 0600, and are refused if others may read them. Cryptography is
-imported only where a key is used: every step of a pipeline pays for what it imports.
+A home is made whole or not at all, and its keys are exchanged so too (`exchange`). Key files have mode 0600, and are
+refused if others may read them. Cryptography is imported only where a key is used: every step of a pipeline pays for
+what it imports.
 """
 
-import contextlib
 import datetime as dt
 import os
-import shutil
 import stat
-import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atlas.errors import HomeVersionError, InputError, StateError, StorageError
+from atlas.errors import HomeVersionError, InputError, StateError
+from atlas.exchange import FOLDER, settle, unwritable, write_directory
 
 if TYPE_CHECKING:
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
     from atlas.keys import Issuer
@@ -47,8 +47,13 @@ class Home:
 
     @property
     def log_path(self) -> Path:
-        """The embedded log's database."""
+        """The database of the first embedded log."""
         return self.path / "log.sqlite3"
+
+    def log_file(self, origin: str) -> Path:
+        """The database of the embedded log with this origin: one that followed the first is named after it."""
+        path = self.path / f"log-{origin.rpartition('/')[2]}.sqlite3"
+        return path if path.exists() else self.log_path
 
     @property
     def archive_path(self) -> Path:
@@ -71,19 +76,26 @@ class Home:
         Raises:
             StateError: if its files are missing, damaged, or readable by others.
         """
+        issuer = self._issuer()
+        if issuer is None:  # somebody may be exchanging the two just now
+            settle(self.path)
+            issuer = self._issuer()
+        if issuer is None:
+            raise StateError(f"{self.path}: ca.key is not the key of ca.pem", mend="restore both from one backup")
+        return issuer
+
+    def certificate(self) -> "x509.Certificate":
+        """The development authority's certificate.
+
+        Raises:
+            StateError: if its file is missing or damaged.
+        """
         from cryptography import x509
-        from cryptography.hazmat.primitives.asymmetric import ec
 
-        from atlas.keys import Issuer
-
-        key = self._key("ca.key")
         try:
-            certificate = x509.load_pem_x509_certificate((self.path / "ca.pem").read_bytes())
+            return x509.load_pem_x509_certificate((self.path / "ca.pem").read_bytes())
         except (OSError, ValueError) as error:
             raise StateError(f"{self.path / 'ca.pem'}: not the authority's certificate: {error}") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
-            raise StateError(f"{self.path}: ca.key is not the key of ca.pem", mend="restore both from one backup")
-        return Issuer(key, certificate)
 
     def log_key(self) -> "ed25519.Ed25519PrivateKey":
         """The embedded log's key.
@@ -109,9 +121,9 @@ class Home:
                 raise InputError(f"{name!r} is no name for a file of the inbox")
         target = self.inbox / uuid.uuid4().hex
         try:
-            _write_directory(target, files)
+            write_directory(target, files)
         except OSError as error:
-            raise _unwritable(self.inbox, error) from error
+            raise unwritable(self.inbox, error) from error
         return target
 
     def write(self, name: str, content: bytes) -> None:
@@ -130,7 +142,18 @@ class Home:
             temporary.replace(self.path / name)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise _unwritable(self.path / name, error) from error
+            raise unwritable(self.path / name, error) from error
+
+    def _issuer(self) -> "Issuer | None":
+        """The authority; None if key and certificate are of two."""
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        from atlas.keys import Issuer
+
+        key, certificate = self._key("ca.key"), self.certificate()
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
+            return None
+        return Issuer(key, certificate)
 
     def _key(self, name: str) -> object:
         from cryptography.hazmat.primitives import serialization
@@ -188,6 +211,8 @@ def open_home(path: Path) -> Home:
             f"{path}: this home has format {version}, and this Atlas knows formats up to {FORMAT}",
             mend="use the newer Atlas that wrote it, or another home",
         )
+    if os.path.isdir(path / FOLDER):  # noqa: PTH112  as above
+        settle(path)
     return Home(path)
 
 
@@ -212,56 +237,26 @@ def create_home(path: Path, *, now: dt.datetime | None = None) -> Home:
     trust = TrustRoot((Authority(name, issuer.certificate, frozenset(Role)),), (log,), (intel_root(),))
     files = {
         "version": f"{FORMAT}\n".encode(),
-        "ca.key": _pem(issuer.key),
+        "ca.key": private_pem(issuer.key),
         "ca.pem": issuer.certificate.public_bytes(serialization.Encoding.PEM),
-        "log.key": _pem(log_key),
+        "log.key": private_pem(log_key),
         "trust.json": trust.to_bytes(),
         ".gitignore": b"*\n",  # keys and databases are nobody's source
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_directory(path, files, folder="inbox")
+        write_directory(path, files, folder="inbox")
     except OSError as error:
         if os.path.isdir(path):  # noqa: PTH112  as above
             return open_home(path)  # another process was first
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return Home(path)
 
 
-def _write_directory(target: Path, files: Mapping[str, bytes], folder: str = "") -> None:
-    """Make a directory with these files appear at once."""
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
-    try:
-        for name, content in files.items():
-            descriptor = os.open(temporary / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-        if folder:
-            (temporary / folder).mkdir()
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    with contextlib.suppress(OSError):  # not every file system syncs directories
-        descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _pem(key: "ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey") -> bytes:
+def private_pem(key: "ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey") -> bytes:
+    """A key as the home's files hold it: PKCS #8, not encrypted."""
     from cryptography.hazmat.primitives import serialization
 
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _unwritable(path: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{path}: cannot be written: {error.strerror or error}",
-        mend="free space on the disk, or grant this user the right to write there",
     )

@@ -6,6 +6,7 @@ BasicConstraints, subject and authority key identifiers. A subject alternative n
 """
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -63,6 +64,14 @@ def identity_uri(maker: Step | Publisher) -> str:
     if isinstance(maker, Publisher):
         return f"atlas:publisher:{quote(maker.name, safe='')}"
     return f"atlas:step:{quote(maker.run, safe='')}/{quote(maker.task, safe='')}/{maker.attempt}"
+
+
+def key_digest(certificate: x509.Certificate) -> str:
+    """SHA-256 of a certificate's key (DER SubjectPublicKeyInfo), hex."""
+    key = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(key).hexdigest()
 
 
 def new_authority(name: str, now: dt.datetime) -> Issuer:

@@ -8,14 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from pydantic import Field
 
 from atlas.document import Strict, read_document
 from atlas.errors import InputError, StateError, StorageError
+from atlas.exchange import alone
 from atlas.home import Home
-from atlas.log import EmbeddedLog
+from atlas.log import EmbeddedLog, open_checkpoint
 from atlas.log.interface import TransparencyLog
 from atlas.log.rekor2 import Address, Rekor2Log
+from atlas.log.store import origin_of
 from atlas.trust import PinnedLog, TrustRoot
 from atlas.trust_file import load_trust_root
 
@@ -39,13 +42,65 @@ def own_log(home: Home) -> EmbeddedLog:
         StorageError: if it cannot be used.
     """
     key = home.log_key()
-    public = key.public_key()
+    log = pinned_as(home, key.public_key())
+    return EmbeddedLog.open(home.log_file(log.origin), log.origin, key)
+
+
+def pinned_as(home: Home, key: ed25519.Ed25519PublicKey) -> PinnedLog:
+    """The home's own log, as its trust root pins it.
+
+    Raises:
+        StorageError: if it does not.
+    """
     for log in load_trust_root(home.trust_path).logs:
-        if log.public_key == public:
-            return EmbeddedLog.open(home.log_path, log.origin, key)
+        if log.public_key == key:
+            return log
     raise StorageError(
         f"{home.trust_path}: does not pin the log of this home", mend="restore trust.json and log.key from one backup"
     )
+
+
+def own_origins(home: Home) -> set[str]:
+    """Origins of all logs whose entries this home has, the closed ones too.
+
+    Raises:
+        StorageError: if one of them cannot be used.
+    """
+    return {origin for path in home.path.glob("log*.sqlite3") if (origin := origin_of(path))}
+
+
+def past_log(home: Home, origin: str) -> EmbeddedLog:
+    """One of the home's own logs, closed or not, to be read.
+
+    Raises:
+        InputError: if it has none of this origin.
+        StorageError: if it cannot be used.
+    """
+    known = own_origins(home)
+    for log in load_trust_root(home.trust_path).logs:
+        if log.origin == origin and origin in known:
+            return EmbeddedLog.read(home.log_file(origin), log)
+    raise InputError(
+        f"{home.path}: has no log {origin}", mend=f"it has: {', '.join(sorted(known)) or 'none that holds an entry'}"
+    )
+
+
+def sizes(home: Home) -> tuple[tuple[str, int], ...]:
+    """How many entries each log has now that this home records or has recorded in.
+
+    Raises:
+        StorageError: if one of its own cannot be used.
+        FetchError, Rejected: if another one does not answer, or not as it should.
+    """
+    found = {}
+    for origin in own_origins(home):
+        with past_log(home, origin) as log:
+            found[origin] = log.size
+    if elsewhere(home):
+        with log_of(home) as other:
+            note = other.checkpoint()
+            found[other.pinned.origin] = open_checkpoint(note, other.pinned).size if note else 0
+    return tuple(sorted(found.items()))
 
 
 def log_of(home: Home) -> TransparencyLog:
@@ -80,8 +135,8 @@ def use_rekor2(home: Home, address: Address) -> None:
         InputError: if the trust root pins another key under the same origin.
         StorageError: if it cannot be written.
     """
-    trust = load_trust_root(home.trust_path)
-    _pin(home, trust, address.pinned)
+    with alone(home.path):
+        _pin(home, load_trust_root(home.trust_path), address.pinned)
     document = {
         "type": "rekor2",
         "origin": address.pinned.origin,

@@ -175,6 +175,10 @@ class Archive:
         """Manifests without any receipt."""
         return self._select(_UNLOGGED)
 
+    def logged_in(self, origin: str) -> list[Stored]:
+        """Manifests with a receipt of the log with this origin, each with that receipt."""
+        return self._select(_manifests(schema.receipt.c.origin == origin))
+
     def at(self, uri: str) -> list[Place]:
         """What manifests say lies at a place."""
         return self._places(schema.manifest.c.uri == uri)

@@ -18,6 +18,7 @@ _VERBS = {
     "explain": "atlas.cli.verify:explain",
     "gather": "atlas.cli.gather:gather",
     "init": "atlas.cli.init:init",
+    "keys": "atlas.cli.keys:keys",
     "lineage": "atlas.cli.lineage:lineage",
     "log": "atlas.cli.log:log",
     "show": "atlas.cli.show:show",

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from atlas.codes import Code
 from atlas.errors import Rejected
+from atlas.keys import key_digest
 from atlas.log import Logged
 from atlas.manifest import TrustedManifest
 from atlas.revocation import Cut, Revocation, Subject, written
@@ -103,9 +104,8 @@ def _names(trusted: TrustedManifest) -> set[tuple[Subject, str]]:
     # of all of them, because a signer who sends the chain along in disorder would otherwise choose
     orders = {key.curve.group_order for key in keys if isinstance(key, ec.EllipticCurvePublicKey)}
     names: set[tuple[Subject, str]] = set()
-    for position, (certificate, key) in enumerate(zip(chain, keys, strict=True)):
-        der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        names.add((Subject.KEY, hashlib.sha256(der).hexdigest()))
+    for position, certificate in enumerate(chain):
+        names.add((Subject.KEY, key_digest(certificate)))
         for digest in _digests(certificate, orders):
             names.add((Subject.CERTIFICATE, digest))
             if position:

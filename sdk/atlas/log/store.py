@@ -67,6 +67,19 @@ def _translated(path: Path) -> Iterator[None]:
         raise StorageError(f"the log {path} {what} ({error})", mend=mend) from error
 
 
+def origin_of(path: Path) -> str:
+    """Whose log a database is; empty if nobody has begun one in it.
+
+    Raises:
+        StorageError, HomeVersionError: as `Store`.
+    """
+    store = Store(path)
+    try:
+        return store.value("SELECT origin FROM identity") or ""
+    finally:
+        store.close()
+
+
 class Store:
     """An open database of the embedded log."""
 

@@ -1,17 +1,12 @@
 """Attacks with keys that were trusted once: revoked signers, an authority that had ended, a revoked log."""
 
 import datetime as dt
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
-
 from atlas.codes import Code
-from atlas.keys import Credential, Issuer
+from atlas.keys import Credential, Issuer, key_digest
 from atlas.lineage import standing
 from atlas.log import Checkpoint, Logged
 from atlas.log.checkpoint import sign_checkpoint
@@ -37,17 +32,6 @@ def revoke(subject: Subject, value: str, cut: Cut = NOW) -> Revocation:
     return Revocation(subject, value, "stolen laptop", cut)
 
 
-def spki(certificate: x509.Certificate) -> str:
-    """SHA-256 of a certificate's key."""
-    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(certificate.public_key().public_bytes(*form)).hexdigest()
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """SHA-256 of a certificate."""
-    return certificate.fingerprint(hashes.SHA256()).hex()
-
-
 def delivered(world: World, revoked: Callable[[Credential], Revocation]) -> Outcome:
     """Deliver what nobody logged, signed by somebody who is revoked."""
     raw, credential = world.delivery()
@@ -59,19 +43,19 @@ def delivered(world: World, revoked: Callable[[Credential], Revocation]) -> Outc
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="revocation never asked for")
 def signer_with_a_revoked_certificate(world: World) -> Outcome:
     """Signs with a key whose certificate is revoked."""
-    return delivered(world, lambda each: revoke(Subject.CERTIFICATE, fingerprint(each.chain[0])))
+    return delivered(world, lambda each: revoke(Subject.CERTIFICATE, forge.fingerprint(each.chain[0])))
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="revocation never asked for")
 def signer_with_a_revoked_key(world: World) -> Outcome:
     """Signs with a revoked key, under a certificate of its own that is not."""
-    return delivered(world, lambda each: revoke(Subject.KEY, spki(each.chain[0])))
+    return delivered(world, lambda each: revoke(Subject.KEY, key_digest(each.chain[0])))
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="revocation of a signer only, not of who issued its certificate")
 def signer_of_a_revoked_authority(world: World) -> Outcome:
     """Has a revoked authority issue one more certificate."""
-    return delivered(world, lambda _: revoke(Subject.AUTHORITY, fingerprint(world.publisher.certificate)))
+    return delivered(world, lambda _: revoke(Subject.AUTHORITY, forge.fingerprint(world.publisher.certificate)))
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="revocation of a signer only, not of who issued its certificate")
@@ -82,19 +66,11 @@ def signer_below_a_revoked_authority(world: World) -> Outcome:
     leaf = forge.leaf(between, PUBLISHER, above=(between.certificate,))
     path = world.file("delivery/weights.bin", forge.ASSET)
     world.file("delivery/weights.bin.c2pa", forge.forge(world.delivered(), leaf))
-    revoked = revoke(Subject.AUTHORITY, fingerprint(between.certificate))
+    revoked = revoke(Subject.AUTHORITY, forge.fingerprint(between.certificate))
     [authority] = forge.trust_root(root).authorities
     pinned = replace(world.trust, authorities=(*world.trust.authorities, authority), revoked=(revoked,))
     trust = world.write_trust(world.root / "revoking.json", pinned)
     return world.verify(path, policy=world.policy(log="optional"), trust=trust)
-
-
-def twin(certificate: x509.Certificate) -> x509.Certificate:
-    """The same certificate with the other form of its ECDSA signature, which anybody can make."""
-    der = certificate.public_bytes(serialization.Encoding.DER)
-    r, s = utils.decode_dss_signature(certificate.signature)
-    signature = utils.encode_dss_signature(r, ec.SECP256R1.group_order - s)
-    return x509.load_der_x509_certificate(standing._with_signature(certificate, der, signature))
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="several spellings of one value")
@@ -102,13 +78,15 @@ def revoked_certificate_in_its_other_form(world: World) -> Outcome:
     """Presents a revoked certificate with the other form of its signature, and so under another digest."""
     raw, credential = world.delivery()
     [honest] = credential.chain
-    other = replace(credential, chain=(twin(honest),))
-    assert fingerprint(other.chain[0]) != fingerprint(honest)
+    other = replace(credential, chain=(forge.twin(honest),))
+    assert forge.fingerprint(other.chain[0]) != forge.fingerprint(honest)
     path = world.file("delivery/weights.bin", forge.ASSET)
     world.file("delivery/weights.bin.c2pa", forge.rewrite(raw, other))
     policy = world.policy(log="optional")
     assert world.verify(path, policy=policy).exit == 0
-    return world.verify(path, policy=policy, trust=trusting(world, revoke(Subject.CERTIFICATE, fingerprint(honest))))
+    return world.verify(
+        path, policy=policy, trust=trusting(world, revoke(Subject.CERTIFICATE, forge.fingerprint(honest)))
+    )
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="backdated statement")
@@ -119,7 +97,7 @@ def revoked_key_signs_a_backdated_statement(world: World) -> Outcome:
     path = world.file("delivery/weights.bin", forge.ASSET)
     stated = world.delivered(started=long_ago, ended=long_ago)
     world.file("delivery/weights.bin.c2pa", forge.forge(stated, credential))
-    trust = trusting(world, revoke(Subject.KEY, spki(credential.chain[0])))
+    trust = trusting(world, revoke(Subject.KEY, key_digest(credential.chain[0])))
     return world.verify(path, policy=world.policy(log="optional"), trust=trust)
 
 
@@ -130,7 +108,7 @@ def cut_here(world: World, at: int) -> Cut:
 
 def train_authority(world: World) -> str:
     """The home's authority, which has signed all steps."""
-    return fingerprint(world.home.issuer().certificate)
+    return forge.fingerprint(world.home.issuer().certificate)
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="revoked key goes on signing")
@@ -146,7 +124,7 @@ def logged_after_the_revocation(world: World) -> Outcome:
 def logged_at_the_cut(world: World) -> Outcome:
     """Has the log record a revoked signer's manifest as the very first one after the revocation."""
     index = world.receipt(world.model).index
-    signer = spki(world.model.sidecar.manifest.signer)
+    signer = key_digest(world.model.sidecar.manifest.signer)
     assert world.verify(trust=trusting(world, revoke(Subject.KEY, signer, cut_here(world, index + 1)))).exit == 0
     return world.verify(trust=trusting(world, revoke(Subject.KEY, signer, cut_here(world, index))))
 
@@ -154,14 +132,14 @@ def logged_at_the_cut(world: World) -> Outcome:
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="a log chosen by the attacker vouches for the order")
 def logged_early_in_another_log(world: World) -> Outcome:
     """Presents a low index in a log whose size at the revocation nobody has recorded."""
-    signer = spki(world.model.sidecar.manifest.signer)
+    signer = key_digest(world.model.sidecar.manifest.signer)
     return world.verify(trust=trusting(world, revoke(Subject.KEY, signer, Cut(NOW.since, (("log.other", 1000),)))))
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="a broken receipt proves order")
 def receipt_that_does_not_hold_proves_no_order(world: World) -> Outcome:
     """Presents a revoked signer's manifest with a receipt whose index was lowered."""
-    signer = spki(world.model.sidecar.manifest.signer)
+    signer = key_digest(world.model.sidecar.manifest.signer)
     honest = world.receipt(world.model)
     world.put_receipt(world.model, replace(honest, index=0, proof_index=0))
     return world.verify(trust=trusting(world, revoke(Subject.KEY, signer, cut_here(world, honest.index))))
@@ -171,7 +149,7 @@ def judged(world: World, time: dt.datetime | None, cut: Cut) -> Outcome:
     """What is said of the model when somebody trusted says that its entry existed at a time."""
     trusted = verify_manifest(world.model.sidecar.raw, world.trust)
     logged = logged_at(world, time)
-    revoked = revoke(Subject.KEY, spki(trusted.manifest.signer), cut)
+    revoked = revoke(Subject.KEY, key_digest(trusted.manifest.signer), cut)
     return asked(lambda: standing.check_signer(trusted, logged, None, replace(world.trust, revoked=(revoked,))))
 
 
