@@ -102,6 +102,8 @@ class Desk:
         if self._signer is None:
             self._signer = Signer(self._home)
             self._signer.start()
+        if self._home.key_uri:
+            self._signer.result()  # a token that refuses does so before the command, which may run for hours
 
     def _end(self, exit_code: int) -> None:
         if self._begun is None or self._home is None or self._signer is None:

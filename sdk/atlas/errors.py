@@ -9,6 +9,7 @@
     │   ├── StorageError          a database or a disk failed
     │   ├── HomeVersionError      the home was written by a newer Atlas
     │   ├── ClockError            this machine's clock cannot be right
+    │   ├── TokenError            a PKCS#11 token could not be used
     │   ├── EvidenceError         a provider could not give evidence
     │   └── FetchError            a service could not be asked
     ├── SigningError              a manifest could not be made (exit 2)
@@ -58,6 +59,10 @@ class HomeVersionError(StateError):
 
 class ClockError(StateError):
     """This machine's clock cannot be right."""
+
+
+class TokenError(StateError):
+    """A PKCS#11 token could not be used."""
 
 
 class EvidenceError(StateError):

@@ -31,10 +31,13 @@ def alone(home: Path) -> Iterator[None]:
     lock = home / "version"
     try:
         file = lock.open("rb")
-        fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
         raise unwritable(lock, error) from error
     with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise unwritable(lock, error) from error
         _move(home)
         yield
 

@@ -1,7 +1,8 @@
 """The home: where Atlas keeps its state on one machine, a folder `.atlas/` found as git finds its own.
 
     version            the format of all the rest
-    ca.key ca.pem      the development authority that signs this home's steps and publications
+    ca.key ca.pem      the development authority that signs this home's steps and publications; `ca.key` holds the key,
+                       or the URI of the PKCS#11 token that it lives in
     log.key            the embedded log's key
     trust.json         the trust root: that authority, that log, and Intel's root for evidence
     log.json           where another log is that this home records in, if it does
@@ -37,6 +38,7 @@ FORMAT = 1
 """Version of the home's layout and of its databases."""
 NAME = ".atlas"
 VARIABLE = "ATLAS_HOME"
+_IN_TOKEN = b"pkcs11:"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,16 @@ class Home:
         if issuer is None:
             raise StateError(f"{self.path}: ca.key is not the key of ca.pem", mend="restore both from one backup")
         return issuer
+
+    @property
+    def key_uri(self) -> str:
+        """Where the authority's key is, if it is in a PKCS#11 token; empty if it is in its file.
+
+        Raises:
+            StateError: if its file is missing, or readable by others.
+        """
+        content = self._private("ca.key")
+        return content.decode(errors="replace").strip() if content.startswith(_IN_TOKEN) else ""
 
     def certificate(self) -> "x509.Certificate":
         """The development authority's certificate.
@@ -150,23 +162,33 @@ class Home:
 
         from atlas.keys import Issuer
 
-        key, certificate = self._key("ca.key"), self.certificate()
+        key, certificate = self._token_key() or self._key("ca.key"), self.certificate()
         if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
             return None
         return Issuer(key, certificate)
 
+    def _token_key(self) -> object:
+        return key_in_token(self.key_uri)
+
     def _key(self, name: str) -> object:
         from cryptography.hazmat.primitives import serialization
 
+        content = self._private(name)
+        try:
+            return serialization.load_pem_private_key(content, password=None)
+        except (ValueError, TypeError) as error:
+            raise _no_key(self.path / name, error) from error
+
+    def _private(self, name: str) -> bytes:
         path = self.path / name
         try:
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
                 raise StateError(f"{path}: others may read this key", mend=f"chmod 600 {path}")
-            return serialization.load_pem_private_key(path.read_bytes(), password=None)
+            return path.read_bytes()
         except PermissionError as error:
             raise StateError(f"{path}: this user may not read it", mend="run this as the home's owner") from error
-        except (OSError, ValueError, TypeError) as error:
-            raise StateError(f"{path}: cannot be read as a key: {error}", mend="restore it from a backup") from error
+        except OSError as error:
+            raise _no_key(path, error) from error
 
 
 def find_home(explicit: Path | None = None, start: Path | None = None) -> Home:
@@ -216,14 +238,21 @@ def open_home(path: Path) -> Home:
     return Home(path)
 
 
-def create_home(path: Path, *, now: dt.datetime | None = None) -> Home:
+def create_home(path: Path, *, now: dt.datetime | None = None, key_uri: str = "") -> Home:
     """Make a home with a development authority and an embedded log of its own; return the one that exists already.
 
+    Args:
+        path: where.
+        now: when its authority begins.
+        key_uri: of the authority's key in a PKCS#11 token; absent: a new key in a file.
+
     Raises:
+        InputError: if the URI is none, or the home that exists has another key.
+        TokenError: if the token cannot be used.
         StorageError: if it cannot be written; nothing is left behind then.
     """
     if os.path.exists(path):  # noqa: PTH110  as above
-        return open_home(path)
+        return _with_key(open_home(path), key_uri)
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -231,13 +260,13 @@ def create_home(path: Path, *, now: dt.datetime | None = None) -> Home:
     from atlas.trust import Authority, PinnedLog, Role, TrustRoot, intel_root
 
     name = f"local-{uuid.uuid4().hex[:8]}"
-    issuer = new_authority(name, (now or dt.datetime.now(dt.UTC)).replace(microsecond=0))
+    issuer = new_authority(name, (now or dt.datetime.now(dt.UTC)).replace(microsecond=0), key_in_token(key_uri))
     log_key = ed25519.Ed25519PrivateKey.generate()
     log = PinnedLog(f"atlas.local/{uuid.uuid4().hex[:16]}", log_key.public_key())
     trust = TrustRoot((Authority(name, issuer.certificate, frozenset(Role)),), (log,), (intel_root(),))
     files = {
         "version": f"{FORMAT}\n".encode(),
-        "ca.key": private_pem(issuer.key),
+        "ca.key": f"{key_uri}\n".encode() if key_uri else private_pem(issuer.key),
         "ca.pem": issuer.certificate.public_bytes(serialization.Encoding.PEM),
         "log.key": private_pem(log_key),
         "trust.json": trust.to_bytes(),
@@ -248,9 +277,36 @@ def create_home(path: Path, *, now: dt.datetime | None = None) -> Home:
         write_directory(path, files, folder="inbox")
     except OSError as error:
         if os.path.isdir(path):  # noqa: PTH112  as above
-            return open_home(path)  # another process was first
+            return _with_key(open_home(path), key_uri)  # another process was first
         raise unwritable(path, error) from error
     return Home(path)
+
+
+def key_in_token(uri: str) -> "ec.EllipticCurvePrivateKey | None":
+    """The key that a PKCS#11 URI names; None if there is no URI.
+
+    Raises:
+        InputError: if it is no such URI.
+        TokenError: if the token cannot be used.
+    """
+    if not uri:
+        return None
+    from atlas.pkcs11 import open_key, parse_uri
+
+    return open_key(parse_uri(uri))
+
+
+def _with_key(home: Home, key_uri: str) -> Home:
+    if key_uri and home.key_uri != key_uri:
+        raise InputError(
+            f"{home.path}: this home has another key",
+            mend="give it this one with `atlas keys rotate --authority --key`",
+        )
+    return home
+
+
+def _no_key(path: Path, error: Exception) -> StateError:
+    return StateError(f"{path}: cannot be read as a key: {error}", mend="restore it from a backup")
 
 
 def private_pem(key: "ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey") -> bytes:

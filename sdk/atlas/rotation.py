@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from atlas.errors import ClockError, InputError, StateError
 from atlas.exchange import TEMPORARY, alone, exchange
-from atlas.home import Home, private_pem
+from atlas.home import Home, key_in_token, private_pem
 from atlas.keys import new_authority
 from atlas.log import EmbeddedLog
 from atlas.logs import elsewhere, pinned_as, sizes
@@ -32,17 +32,24 @@ class Rotated:
     new: str
 
 
-def rotate_authority(home: Home, now: dt.datetime) -> Rotated:
+def rotate_authority(home: Home, now: dt.datetime, key_uri: str = "") -> Rotated:
     """Make a new development authority that signs from here on; whatever waits should be gathered first.
 
+    Args:
+        home: whose authority.
+        now: when one ends and the other begins.
+        key_uri: of the new key in a PKCS#11 token; absent: a new key in a file.
+
     Raises:
+        InputError: if the present key is in a token and no other is named, or it is the same key.
+        TokenError: if the token cannot be used.
         StateError: if the trust root does not pin the present authority, or it began later than now.
         FetchError: if the log that the home records in does not say how many entries it has.
         StorageError: if it cannot be written; nothing has changed then.
     """
     with alone(home.path):
         trust = load_trust_root(home.trust_path)
-        old = _present(home, trust)
+        old = present_authority(home, trust)
         begins = old.certificate.not_valid_before_utc
         if now < begins:
             raise ClockError(
@@ -50,12 +57,12 @@ def rotate_authority(home: Home, now: dt.datetime) -> Rotated:
                 mend="set the clock",
             )
         name = f"local-{uuid.uuid4().hex[:8]}"
-        issuer = new_authority(name, now.replace(microsecond=0))
+        issuer = new_authority(name, now.replace(microsecond=0), _new_key(home, key_uri))
         ended = replace(old, ended=Cut(now.replace(microsecond=0), sizes(home)))
         others = tuple(ended if each is old else each for each in trust.authorities)
         new = Authority(name, issuer.certificate, old.roles)
         files = {
-            "ca.key": private_pem(issuer.key),
+            "ca.key": f"{key_uri}\n".encode() if key_uri else private_pem(issuer.key),
             "ca.pem": issuer.certificate.public_bytes(serialization.Encoding.PEM),
             home.trust_path.name: replace(trust, authorities=(*others, new)).to_bytes(),
         }
@@ -90,7 +97,12 @@ def rotate_log(home: Home) -> Rotated:
         return Rotated(old.origin, new.origin)
 
 
-def _present(home: Home, trust: TrustRoot) -> Authority:
+def present_authority(home: Home, trust: TrustRoot) -> Authority:
+    """The home's own authority, as its trust root pins it.
+
+    Raises:
+        StateError: if it does not.
+    """
     certificate = home.certificate()
     for each in trust.authorities:
         if each.certificate == certificate:
@@ -98,6 +110,18 @@ def _present(home: Home, trust: TrustRoot) -> Authority:
     raise StateError(
         f"{home.trust_path}: does not pin the authority of this home", mend="restore trust.json and ca.pem"
     )
+
+
+def _new_key(home: Home, key_uri: str) -> ec.EllipticCurvePrivateKey | None:
+    if home.key_uri and not key_uri:
+        raise InputError(
+            f"{home.path}: the present key is in a token, and a new one in a file would be weaker",
+            mend="name another key of a token with --key 'pkcs11:…'",
+        )
+    key = key_in_token(key_uri)
+    if key and key.public_key() == home.certificate().public_key():
+        raise InputError("the present authority has this key", mend="make another one in the token")
+    return key
 
 
 def _empty_log(home: Home, origin: str, key: ed25519.Ed25519PrivateKey) -> bytes:

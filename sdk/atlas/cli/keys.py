@@ -62,17 +62,20 @@ def list_(home: Path | None, as_json: bool) -> None:
 @keys.command()
 @click.option("--authority", is_flag=True, help="A new authority signs from here on.")
 @click.option("--log", "log", is_flag=True, help="A new log records from here on; the old one is closed.")
+@click.option("--key", "key_uri", default="", metavar="URI", help="The new authority's key, in a PKCS#11 token.")
 @home_option
 @json_option
-def rotate(authority: bool, log: bool, home: Path | None, as_json: bool) -> None:
+def rotate(authority: bool, log: bool, key_uri: str, home: Path | None, as_json: bool) -> None:
     """Replace the home's authority or its log; what the old one vouched for stays valid."""
     if not authority and not log:
         raise InputError("nothing to rotate", mend="say --authority, --log or both")
+    if key_uri and not authority:
+        raise InputError("--key is of an authority", mend="say --authority too")
     found = find_home(home)
     gather_and_tell(found)  # what the old authority has signed belongs into the log while it is in office
     done = {}
     if authority:
-        done["authority"] = rotate_authority(found, dt.datetime.now(dt.UTC))
+        done["authority"] = rotate_authority(found, dt.datetime.now(dt.UTC), key_uri)
     if log:
         done["log"] = rotate_log(found)
     if as_json:
