@@ -100,7 +100,7 @@ def sizes(home: Home) -> tuple[tuple[str, int], ...]:
         with log_of(home) as other:
             note = other.checkpoint()
             found[other.pinned.origin] = open_checkpoint(note, other.pinned).size if note else 0
-    return tuple(sorted(found.items()))
+    return tuple(sorted((origin, size) for origin, size in found.items() if size))
 
 
 def log_of(home: Home) -> TransparencyLog:
