@@ -93,9 +93,11 @@ def sizes(home: Home) -> tuple[tuple[str, int], ...]:
         FetchError, Rejected: if another one does not answer, or not as it should.
     """
     found = {}
-    for origin in own_origins(home):
-        with past_log(home, origin) as log:
-            found[origin] = log.size
+    own = own_origins(home)
+    for pinned in load_trust_root(home.trust_path).logs:
+        if pinned.origin in own:
+            with EmbeddedLog.read(home.log_file(pinned.origin), pinned) as log:
+                found[pinned.origin] = log.size
     if elsewhere(home):
         with log_of(home) as other:
             note = other.checkpoint()
