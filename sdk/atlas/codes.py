@@ -57,6 +57,12 @@ class Code(StrEnum):
     CHECKPOINT_ORIGIN_MISMATCH = "CheckpointOriginMismatch"
     CHECKPOINT_SIGNATURE_INVALID = "CheckpointSignatureInvalid"
     CHECKPOINT_INCONSISTENT = "CheckpointInconsistent"
+    COSIGNATURE_INVALID = "CosignatureInvalid"
+    WITNESS_QUORUM_MISSED = "WitnessQuorumMissed"
+    SEAL_INVALID = "SealInvalid"
+    TIMESTAMP_INVALID = "TimestampInvalid"
+    TIMESTAMP_MISSING = "TimestampMissing"
+    TIME_CONTRADICTED = "TimeContradicted"
     # Evidence of a confidential pod: what the step presented.
     EVIDENCE_MALFORMED = "EvidenceMalformed"
     EVIDENCE_PROVIDER_UNKNOWN = "EvidenceProviderUnknown"
@@ -257,6 +263,23 @@ CATALOGUE: dict[Code, Entry] = {
     Code.CHECKPOINT_INCONSISTENT: Entry(
         "Two checkpoints of one log do not extend each other: its history was rewritten.",
         "Stop trusting the log, keep both checkpoints as proof, and tell its operator.",
+    ),
+    Code.COSIGNATURE_INVALID: Entry("A witness's signature on the checkpoint does not verify.", _RELOG),
+    Code.WITNESS_QUORUM_MISSED: Entry(
+        "Fewer witnesses have cosigned the checkpoint than the trust root demands.",
+        "Gather the manifest again: a later checkpoint may bear more cosignatures. If not, ask the log's operator.",
+    ),
+    Code.SEAL_INVALID: Entry("The seal does not lead from this manifest to the batch that the log holds.", _RELOG),
+    Code.TIMESTAMP_INVALID: Entry(
+        "The timestamp is not one over this signature by an authority of the trust root.",
+        "Pin the timestamp authority in the trust root, if you trust it.",
+    ),
+    Code.TIMESTAMP_MISSING: Entry(
+        "Nobody whom the trust root names says by when the manifest existed.",
+        "Record with a timestamp authority (`atlas log use … --timestamp`) or in a log that witnesses cosign.",
+    ),
+    Code.TIME_CONTRADICTED: Entry(
+        "The step says that it ended after its signature was seen by others.", "Set the clock, and run the step again."
     ),
     Code.EVIDENCE_MALFORMED: Entry("The evidence is not a document of the form that Atlas writes.", _SUSPECT),
     Code.EVIDENCE_PROVIDER_UNKNOWN: Entry(

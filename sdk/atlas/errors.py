@@ -12,6 +12,7 @@
     │   ├── TokenError            a PKCS#11 token could not be used
     │   ├── EvidenceError         a provider could not give evidence
     │   └── FetchError            a service could not be asked
+    │       └── UnansweredError   and may answer the same question later
     ├── SigningError              a manifest could not be made (exit 2)
     └── Rejected                  a proof does not hold; carries its `Code` (exit 1)
 
@@ -71,6 +72,10 @@ class EvidenceError(StateError):
 
 class FetchError(StateError):
     """A service could not be asked."""
+
+
+class UnansweredError(FetchError):
+    """A service gave no answer, and may give one to the same question later."""
 
 
 class SigningError(AtlasError):

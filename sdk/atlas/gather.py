@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
-from atlas.errors import FetchError, Rejected, StorageError
+from atlas.errors import AtlasError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
-from atlas.log.claim import claim_entry
 from atlas.logs import log_of
 from atlas.manifest import Manifest, parse_manifest
 from atlas.provider import has_simulator, load_simulator
+from atlas.record import record_waiting
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Gathered:
     """Manifests that the log has acknowledged."""
     refused: tuple[tuple[Path, Rejected], ...]
     """Deposits that hold a sidecar which does not; they stay, set aside."""
-    unlogged: FetchError | None
+    unlogged: AtlasError | None
     """Why the log has not acknowledged the rest, which waits for the next time; None if nothing waits."""
 
 
@@ -74,10 +74,10 @@ def gather(home: Home) -> Gathered:
             shutil.rmtree(deposit)
         if any(manifest.statement.evidence == SIMULATED for manifest, _ in manifests):
             refresh_simulated(home, archive, dt.datetime.now(dt.UTC))
-        try:
-            logged, unlogged = _log_all(home, archive), None
-        except FetchError as error:  # what is archived is no worse for it
-            logged, unlogged = 0, error
+        logged, unlogged = 0, None
+        if waiting := archive.unlogged():
+            with log_of(home) as log:
+                logged, unlogged = record_waiting(archive, log, waiting)
     return Gathered(new, logged, tuple(refused), unlogged)
 
 
@@ -91,21 +91,6 @@ def refresh_simulated(home: Home, archive: Archive, now: dt.datetime) -> bool:
     if any(each.issued <= now <= each.expires for each in known):
         return False
     return archive.add_collateral(made)
-
-
-def _log_all(home: Home, archive: Archive) -> int:
-    """Log what is archived and not logged; the log answers twice for the same entry with one index."""
-    waiting = [parse_manifest(each.sidecar) for each in archive.unlogged()]
-    if not waiting:
-        return 0
-    waiting.sort(key=lambda each: (each.statement.ended, each.output.name if each.output else "", each.box_sha256))
-    with log_of(home) as log:
-        receipts = log.record([claim_entry(each) for each in waiting])
-        origin = log.pinned.origin
-    archive.add_receipts(
-        (each.box_sha256, origin, receipt.to_bytes()) for each, receipt in zip(waiting, receipts, strict=True)
-    )
-    return len(waiting)
 
 
 def _read(sidecar: Path) -> tuple[Manifest, bytes]:

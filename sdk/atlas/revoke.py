@@ -13,6 +13,8 @@ from atlas.home import Home
 from atlas.keys import key_digest
 from atlas.log import leaf_hash
 from atlas.log.claim import claim_entry
+from atlas.log.proof import parse_proof
+from atlas.log.seal import sealed_entry
 from atlas.logs import elsewhere, own_origins, past_log, pinned_as, sizes
 from atlas.manifest import parse_manifest
 from atlas.revocation import Cut, Revocation, Subject, TreeHead
@@ -33,6 +35,7 @@ def revoke(home: Home, archive: Archive, revocation: Revocation) -> Revocation:
 
     Raises:
         InputError: if it is of what the home itself signs or records with.
+        Rejected: if the archive holds a receipt of that log that cannot be read.
         StorageError: if it cannot be written.
     """
     if revocation.subject is Subject.LOG:
@@ -121,8 +124,11 @@ def _closed(home: Home, archive: Archive, revocation: Revocation) -> Revocation:
         size = log.size
         renewed = []
         for each in archive.logged_in(origin):
-            index = log.find(leaf_hash(claim_entry(parse_manifest(each.sidecar)).canonical_body()))
+            proof, entry = parse_proof(each.receipt or b""), claim_entry(parse_manifest(each.sidecar))
+            if proof.seal:
+                entry = sealed_entry(entry, proof.seal)
+            index = log.find(leaf_hash(entry.canonical_body()))
             if index is not None:
-                renewed.append((each.box_sha256, origin, log.receipt(index).to_bytes()))
+                renewed.append((each.box_sha256, origin, replace(proof, receipt=log.receipt(index)).to_bytes()))
         archive.add_receipts(renewed)
         return replace(revocation, head=TreeHead(size, log.root(size)))

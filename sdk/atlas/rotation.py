@@ -20,7 +20,7 @@ from atlas.keys import new_authority
 from atlas.log import EmbeddedLog
 from atlas.logs import elsewhere, pinned_as, sizes
 from atlas.revocation import Cut
-from atlas.trust import Authority, PinnedLog, TrustRoot
+from atlas.trust import Authority, TrustRoot
 from atlas.trust_file import load_trust_root
 
 
@@ -87,7 +87,7 @@ def rotate_log(home: Home) -> Rotated:
         trust = load_trust_root(home.trust_path)
         key = ed25519.Ed25519PrivateKey.generate()
         end = uuid.uuid4().hex[:16]
-        new = PinnedLog(f"atlas.local/{end}", key.public_key())
+        new = replace(old, origin=f"atlas.local/{end}", public_key=key.public_key())
         files = {
             "log.key": private_pem(key),
             f"log-{end}.sqlite3": _empty_log(home, new.origin, key),

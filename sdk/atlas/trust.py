@@ -73,11 +73,54 @@ class Authority:
 
 
 @dataclass(frozen=True)
+class Witness:
+    """Who cosigns checkpoints of logs (C2SP tlog-cosignature v1)."""
+
+    name: str
+    public_key: ed25519.Ed25519PublicKey
+
+    @cached_property
+    def key_id(self) -> bytes:
+        """The digest whose first four bytes stand in a cosignature (C2SP signed-note)."""
+        return hashlib.sha256(self.name.encode() + b"\n" + self._key).digest()
+
+    @cached_property
+    def verifier_key(self) -> str:
+        """The witness in one line (C2SP signed-note, "Verifier keys"): name, key hash and key."""
+        return f"{self.name}+{self.key_id[:4].hex()}+{base64.b64encode(self._key).decode('ascii')}"
+
+    @property
+    def _key(self) -> bytes:
+        return bytes([_COSIGNATURE]) + self.public_key.public_bytes_raw()
+
+
+_COSIGNATURE = 4
+"""The type of a witness's key (C2SP signed-note, "Signature types")."""
+
+
+@dataclass(frozen=True)
+class TimestampAuthority:
+    """Whose timestamps are believed (RFC 3161), by the root certificate that vouches for them."""
+
+    name: str
+    certificate: x509.Certificate
+
+    @cached_property
+    def pem(self) -> str:
+        """The certificate in PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+@dataclass(frozen=True)
 class PinnedLog:
     """A transparency log: its origin line and its key (Ed25519 or ECDSA), as C2SP signed notes name them."""
 
     origin: str
     public_key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
+    quorum: int = 0
+    """How many witnesses must have cosigned a checkpoint before it is believed."""
+    witnesses: tuple[Witness, ...] = ()
+    """Those that count."""
 
     @cached_property
     def der(self) -> bytes:
@@ -131,6 +174,9 @@ class TrustRoot:
     authorities: tuple[Authority, ...]
     logs: tuple[PinnedLog, ...]
     evidence_roots: tuple[EvidenceRoot, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
+    """Of all logs."""
+    timestamp_authorities: tuple[TimestampAuthority, ...] = ()
     revoked: tuple[Revocation, ...] = ()
 
     @cached_property
@@ -143,30 +189,37 @@ class TrustRoot:
         return json.dumps(self.to_json(), indent=2).encode() + b"\n"
 
     def to_json(self) -> dict[str, Any]:
-        """The document that `trust_file` reads."""
-        return {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "spec": {
-                "authorities": [
-                    {
-                        "name": each.name,
-                        "certificate": each.pem,
-                        "roles": sorted(each.roles),
-                        **({"ended": each.ended.to_json()} if each.ended else {}),
-                    }
-                    for each in self.authorities
-                ],
-                "logs": [
-                    {"origin": log.origin, "publicKey": base64.b64encode(log.der).decode("ascii")} for log in self.logs
-                ],
-                "evidenceRoots": [
-                    {"name": each.name, "tee": each.tee, "certificate": each.pem, "simulated": each.simulated}
-                    for each in self.evidence_roots
-                ],
-                **({"revoked": [each.to_json() for each in self.revoked]} if self.revoked else {}),
-            },
+        """The document that `trust_file` reads. What is absent is left out, so that its digest stays what it was."""
+        spec: dict[str, Any] = {
+            "authorities": [
+                {
+                    "name": each.name,
+                    "certificate": each.pem,
+                    "roles": sorted(each.roles),
+                    **({"ended": each.ended.to_json()} if each.ended else {}),
+                }
+                for each in self.authorities
+            ],
+            "logs": [_log_json(log) for log in self.logs],
+            "evidenceRoots": [
+                {"name": each.name, "tee": each.tee, "certificate": each.pem, "simulated": each.simulated}
+                for each in self.evidence_roots
+            ],
         }
+        if self.witnesses:
+            spec["witnesses"] = [each.verifier_key for each in self.witnesses]
+        if self.timestamp_authorities:
+            spec["timestampAuthorities"] = [
+                {"name": each.name, "certificate": each.pem} for each in self.timestamp_authorities
+            ]
+        if self.revoked:
+            spec["revoked"] = [each.to_json() for each in self.revoked]
+        return {"apiVersion": API_VERSION, "kind": KIND, "spec": spec}
+
+
+def _log_json(log: PinnedLog) -> dict[str, Any]:
+    document: dict[str, Any] = {"origin": log.origin, "publicKey": base64.b64encode(log.der).decode("ascii")}
+    return {**document, "quorum": log.quorum} if log.quorum else document
 
 
 def load_authority(name: str, pem: str, roles: frozenset[Role], ended: Cut | None = None) -> Authority:
@@ -227,16 +280,51 @@ def _load_ca(what: str, pem: str) -> x509.Certificate:
     return certificate
 
 
-def load_log(origin: str, public_key: str) -> PinnedLog:
+def load_timestamp_authority(name: str, pem: str) -> TimestampAuthority:
+    """Read the PEM root certificate that vouches for a timestamp authority.
+
+    Raises:
+        DocumentError: if it is not one PEM certificate of a certificate authority.
+    """
+    return TimestampAuthority(name, _load_ca(f"timestamp authority {name!r}", pem))
+
+
+def load_witness(verifier_key: str) -> Witness:
+    """Read a witness's key in the one line that witnesses publish (C2SP signed-note, "Verifier keys").
+
+    Raises:
+        DocumentError: if it is not an Ed25519 key for cosignatures, or its hash is not its own.
+    """
+    name, _, rest = verifier_key.partition("+")
+    key_hash, _, encoded = rest.partition("+")
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+        witness = Witness(name, ed25519.Ed25519PublicKey.from_public_bytes(raw[1:]))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise DocumentError(f"witness {verifier_key[:80]!r}: not name+hash+key: {error}") from error
+    if witness.verifier_key != verifier_key or key_hash != witness.key_id[:4].hex():
+        raise DocumentError(
+            f"witness {name!r}: not a key for cosignatures (type 4), or with another hash than its own",
+            mend="copy the line that the witness publishes",
+        )
+    return witness
+
+
+def load_log(origin: str, public_key: str, quorum: int = 0, witnesses: tuple[Witness, ...] = ()) -> PinnedLog:
     """Read a log's key, base64 of DER SubjectPublicKeyInfo.
 
     Raises:
-        DocumentError: if it is not an Ed25519 or ECDSA public key.
+        DocumentError: if it is not an Ed25519 or ECDSA public key, or there are fewer witnesses than it must have.
     """
+    if quorum > len(witnesses):
+        raise DocumentError(
+            f"log {origin!r}: demands {quorum} witnesses, and the trust root names {len(witnesses)}",
+            mend="name the witnesses, by their keys",
+        )
     try:
         key = serialization.load_der_public_key(base64.b64decode(public_key, validate=True))
     except (ValueError, UnsupportedAlgorithm) as error:
         raise DocumentError(f"log {origin!r}: not a public key in base64 DER: {error}") from error
     if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
         raise DocumentError(f"log {origin!r}: a log's key must be Ed25519 or ECDSA")
-    return PinnedLog(origin, key)
+    return PinnedLog(origin, key, quorum, witnesses)

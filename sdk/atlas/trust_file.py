@@ -8,7 +8,16 @@ from pydantic import AwareDatetime, Field, model_validator
 from atlas.document import Strict, parse_document, read_document
 from atlas.errors import DocumentError
 from atlas.revocation import Cut, Revocation, Subject, TreeHead
-from atlas.trust import Role, Tee, TrustRoot, load_authority, load_evidence_root, load_log
+from atlas.trust import (
+    Role,
+    Tee,
+    TrustRoot,
+    load_authority,
+    load_evidence_root,
+    load_log,
+    load_timestamp_authority,
+    load_witness,
+)
 
 _Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 _Size = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
@@ -29,6 +38,13 @@ class _Authority(Strict):
 class _Log(Strict):
     origin: str
     public_key: str = Field(alias="publicKey")
+    quorum: int = Field(default=0, ge=0)
+    """How many of the witnesses must have cosigned a checkpoint before it is believed."""
+
+
+class _TimestampAuthority(Strict):
+    name: str = Field(min_length=1)
+    certificate: str
 
 
 class _EvidenceRoot(Strict):
@@ -73,6 +89,8 @@ class _Spec(Strict):
     authorities: tuple[_Authority, ...] = ()
     logs: tuple[_Log, ...] = ()
     evidence_roots: tuple[_EvidenceRoot, ...] = Field(default=(), alias="evidenceRoots")
+    witnesses: tuple[str, ...] = ()
+    timestamp_authorities: tuple[_TimestampAuthority, ...] = Field(default=(), alias="timestampAuthorities")
     revoked: tuple[_Revoked, ...] = ()
 
 
@@ -102,7 +120,10 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
         load_authority(each.name, each.certificate, each.roles, _ended(each.ended))
         for each in document.spec.authorities
     )
-    logs = tuple(load_log(each.origin, each.public_key) for each in document.spec.logs)
+    witnesses = tuple(load_witness(each) for each in document.spec.witnesses)
+    if len({each.name for each in witnesses}) < len(witnesses):
+        raise DocumentError(f"{name}: two witnesses have one name")
+    logs = tuple(load_log(each.origin, each.public_key, each.quorum, witnesses) for each in document.spec.logs)
     if len({log.origin for log in logs}) < len(logs):
         raise DocumentError(f"{name}: two logs have one origin")
     roots = tuple(
@@ -111,7 +132,9 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
     )
     if len({each.name for each in roots}) < len(roots):
         raise DocumentError(f"{name}: two evidence roots have one name")
-    return TrustRoot(authorities, logs, roots, tuple(each.revocation() for each in document.spec.revoked))
+    times = tuple(load_timestamp_authority(each.name, each.certificate) for each in document.spec.timestamp_authorities)
+    revoked = tuple(each.revocation() for each in document.spec.revoked)
+    return TrustRoot(authorities, logs, roots, witnesses, times, revoked)
 
 
 def _ended(found: _Ended | None) -> Cut | None:

@@ -17,6 +17,7 @@ MODULES = {
     "signing": "signing",
     "verification": "verification",
     "evidence": "evidence",
+    "log": "logs",
     "bytes": "sizes",
 }
 NEEDS = 2 << 30

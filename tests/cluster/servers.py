@@ -118,13 +118,15 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def _running(command: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+def _running(command: list[str], log: Path, ready: Callable[[], bool], *, killed: bool = False) -> Iterator[None]:
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent)
     try:
         _await(process, log, ready)
         yield
     finally:
+        if killed:
+            process.kill()
         process.terminate()
         try:
             process.wait(STOPPED_WITHIN)
@@ -271,38 +273,56 @@ class Log:
     pinned: PinnedLog
 
 
+class RekorServer:
+    """A Rekor v2 that stores in files, at one address for as many lives as it is given."""
+
+    def __init__(self, directory: Path, origin: str, read_url: str) -> None:
+        key = _keep_key(
+            directory / "log.pem", ed25519.Ed25519PrivateKey.generate(), serialization.PrivateFormat.PKCS8
+        ).public_key()
+        assert isinstance(key, ed25519.Ed25519PublicKey)
+        http, grpc, metrics = free_ports(3)
+        self.log = Log(f"http://127.0.0.1:{http}", read_url, PinnedLog(origin, key))
+        self._output = directory / "rekor.log"
+        self._command = [
+            f"{program('rekor')}",
+            "serve",
+            f"--hostname={origin}",
+            "--http-address=127.0.0.1",
+            "--grpc-address=127.0.0.1",
+            f"--http-port={http}",
+            f"--grpc-port={grpc}",
+            f"--http-metrics-port={metrics}",
+            f"--storage-dir={directory / 'log'}",
+            f"--signer-filepath={directory / 'log.pem'}",
+            "--checkpoint-interval=200ms",
+            "--batch-max-age=50ms",
+            "--persistent-antispam",
+        ]
+
+    @contextmanager
+    def running(self, *, killed: bool = False) -> Iterator[None]:
+        """One life; `killed` says how it ends."""
+        with _running(self._command, self._output, self._healthy, killed=killed):
+            yield
+
+    def _healthy(self) -> bool:
+        return ask(f"{self.log.url}/healthz").status == 200
+
+
+@contextmanager
+def rekor_server(directory: Path, origin: str = "rekor.local") -> Iterator[RekorServer]:
+    """A Rekor that is not running yet. Its files are its read interface, which it leaves to any server of files."""
+    (directory / "log").mkdir(parents=True, exist_ok=True)
+    with _files(directory / "log") as read_url:
+        yield RekorServer(directory, origin, read_url)
+
+
 @contextmanager
 def rekor(directory: Path, origin: str = "rekor.local") -> Iterator[Log]:
-    """A Rekor v2 that stores in files; they are its read interface, which it leaves to any server of files."""
-    directory.mkdir(parents=True, exist_ok=True)
-    key = _keep_key(
-        directory / "log.pem", ed25519.Ed25519PrivateKey.generate(), serialization.PrivateFormat.PKCS8
-    ).public_key()
-    assert isinstance(key, ed25519.Ed25519PublicKey)
-    storage = directory / "log"
-    storage.mkdir(exist_ok=True)
-    http, grpc, metrics = free_ports(3)
-    command = [
-        f"{program('rekor')}",
-        "serve",
-        f"--hostname={origin}",
-        "--http-address=127.0.0.1",
-        "--grpc-address=127.0.0.1",
-        f"--http-port={http}",
-        f"--grpc-port={grpc}",
-        f"--http-metrics-port={metrics}",
-        f"--storage-dir={storage}",
-        f"--signer-filepath={directory / 'log.pem'}",
-        "--checkpoint-interval=200ms",
-        "--batch-max-age=50ms",
-        "--persistent-antispam",
-    ]
-    url = f"http://127.0.0.1:{http}"
-    with (
-        _running(command, directory / "rekor.log", lambda: ask(f"{url}/healthz").status == 200),
-        _files(storage) as read_url,
-    ):
-        yield Log(url, read_url, PinnedLog(origin, key))
+    """A running Rekor v2."""
+    with rekor_server(directory, origin) as server, server.running():
+        yield server.log
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -313,9 +333,17 @@ class _Files(SimpleHTTPRequestHandler):
         pass
 
 
+class _FileServer(ThreadingHTTPServer):
+    request_queue_size = 512
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A reader that went away is none of the server's trouble."""
+
+
 @contextmanager
 def _files(directory: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(directory))) as server:
+    with _FileServer(("127.0.0.1", 0), partial(_Files, directory=str(directory))) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

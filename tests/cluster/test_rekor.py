@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from atlas.codes import Code
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.entry import Algorithm, Entry
-from atlas.log.merkle import verify_consistency
+from atlas.log.merkle import leaf_hash, verify_consistency
 from atlas.log.receipt import Logged, Receipt, verify_receipt
 from atlas.log.tiles import LEVELS_PER_TILE, WIDTH, Tile, TileReader
 from atlas.trust import PinnedLog
@@ -46,7 +46,7 @@ def test_a_manifest_is_logged(log: Log) -> None:
     [receipt] = record(log, entry)
     assert receipt.body == entry.canonical_body()
     assert verify_receipt(receipt, entry, [log.pinned]) == Logged(
-        log.pinned.origin, receipt.index, receipt.tree_size, receipt.root
+        log.pinned.origin, receipt.index, receipt.tree_size, receipt.root, leaf_hash(receipt.body)
     )
     reader = TileReader(fetcher(log), receipt.tree_size)
     assert reader.entry(receipt.index) == entry.canonical_body()

@@ -11,7 +11,7 @@ from atlas.log.rekor2 import Address, Rekor2Log
 from cluster.conftest import _need
 from cluster.logs import claim
 from cluster.servers import Log, rekor
-from unit.log.log_support import make_entry
+from unit.log.log_support import make_entry, record
 
 MANY = 300
 
@@ -24,7 +24,7 @@ def client(log: Log) -> Iterator[Rekor2Log]:
 
 def test_a_manifest_is_recorded(client: Rekor2Log, log: Log) -> None:
     entry = claim()
-    [receipt] = client.record([entry])
+    [receipt] = record(client, [entry])
     assert verify_receipt(receipt, entry, [log.pinned]).index == receipt.index
     assert open_checkpoint(client.checkpoint(), log.pinned).size >= receipt.tree_size
 
@@ -32,7 +32,7 @@ def test_a_manifest_is_recorded(client: Rekor2Log, log: Log) -> None:
 def test_what_is_recorded_again_keeps_its_place(client: Rekor2Log, log: Log) -> None:
     """Rekor answers a duplicate without a proof; the one from its tiles says the same as the one it gave at first."""
     entries = [claim() for _ in range(3)]
-    first, again = client.record(entries), client.record(entries)
+    first, again = record(client, entries), record(client, entries)
     for entry, before, after in zip(entries, first, again, strict=True):
         assert (before.index, before.body, before.log_id) == (after.index, after.body, after.log_id)
         assert after.tree_size >= before.tree_size
@@ -41,9 +41,9 @@ def test_what_is_recorded_again_keeps_its_place(client: Rekor2Log, log: Log) -> 
 
 def test_many_at_once(client: Rekor2Log, log: Log) -> None:
     entries = [make_entry(f"client {log.pinned.origin} {number}") for number in range(MANY)]
-    receipts = client.record(entries)
+    receipts = record(client, entries)
     assert len({each.index for each in receipts}) == MANY
-    again = client.record(entries[:20])
+    again = record(client, entries[:20])
     assert [each.index for each in again] == [each.index for each in receipts[:20]]
 
 
@@ -52,9 +52,9 @@ def test_a_rekor_that_is_killed_in_between(tmp_path: Path) -> None:
     _need("rekor")
     entries = [make_entry(f"killed {number}") for number in range(120)]
     with rekor(tmp_path) as first, Rekor2Log(Address(first.url, first.read_url, first.pinned)) as made:
-        before = made.record(entries[:60])
+        before = record(made, entries[:60])
     with rekor(tmp_path) as second, Rekor2Log(Address(second.url, second.read_url, second.pinned)) as made:
-        after = made.record(entries)
+        after = record(made, entries)
         size = open_checkpoint(made.checkpoint(), second.pinned).size
     assert [each.index for each in after[:60]] == [each.index for each in before]
     assert len({each.index for each in after}) == size == 120

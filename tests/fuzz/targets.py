@@ -373,7 +373,7 @@ def _documents() -> Target:
         Revocation(Subject.LOG, "log.test/fuzz", "shut", head=TreeHead(7, bytes(32))),
     )
     ended = Authority("a", trust.authorities[0].certificate, frozenset((Role.STEP,)), cut)
-    steps = TrustRoot((ended,), logs, (), revoked)
+    steps = TrustRoot((ended,), logs, revoked=revoked)
     written = [json.dumps(each.to_json(), indent=2).encode() for each in (trust, steps)]
     indented = yaml.safe_dump(json.loads(written[1]), default_style="|").encode()
     seeds = (

@@ -6,8 +6,8 @@ so that whoever caches a lineage knows when to look again.
 
 import sqlalchemy as sa
 
-FORMAT = 1
-"""Version of these tables, kept in `state`."""
+FORMAT = 2
+"""Version of these tables, kept in `state`. A newer one has more tables, and is made of an older one by adding them."""
 
 metadata = sa.MetaData()
 
@@ -53,6 +53,14 @@ receipt = sa.Table(
     sa.Column("origin", sa.Text, primary_key=True),
     sa.Column("receipt", sa.LargeBinary, nullable=False),
 )
+
+seal = sa.Table(
+    "seal",
+    metadata,
+    sa.Column("box_sha256", _digest, sa.ForeignKey("manifest.box_sha256", ondelete="CASCADE"), primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+"""What is on its way to a log that shall not see the manifest's own entry; gone once there is a receipt."""
 
 asset = sa.Table(
     "asset",

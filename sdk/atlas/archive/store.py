@@ -72,6 +72,9 @@ class Archive:
                 f"{self._name}: this archive has format {found}, and this Atlas knows formats up to {schema.FORMAT}",
                 mend="use the newer Atlas that wrote it",
             )
+        if found < schema.FORMAT:
+            with self._errors():
+                self._upgrade()
 
     def close(self) -> None:
         """Release the database."""
@@ -119,6 +122,20 @@ class Archive:
                 if not self._insert(connection, table, row):
                     match = (table.c.box_sha256 == box) & (table.c.origin == origin)
                     connection.execute(table.update().where(match).values(receipt=content))
+                connection.execute(schema.seal.delete().where(schema.seal.c.box_sha256 == box))
+
+    def add_seals(self, seals: Iterable[tuple[str, bytes]]) -> None:
+        """Store (box digest, seal) in one transaction, until there is a receipt."""
+        rows = [{"box_sha256": box, "content": content} for box, content in seals]
+        if rows:
+            with self._write() as connection:
+                connection.execute(schema.seal.insert(), rows)
+
+    def seals(self) -> dict[str, bytes]:
+        """Box digest -> seal, of manifests that have no receipt yet."""
+        query = sa.select(schema.seal.c.box_sha256, schema.seal.c.content)
+        with self._read() as connection:
+            return {box: bytes(content) for box, content in connection.execute(query)}
 
     def add_collateral(self, collateral: Collateral) -> bool:
         """Store collateral; returns whether it was new."""
@@ -240,6 +257,12 @@ class Archive:
             schema.metadata.create_all(connection)
             if connection.execute(sa.select(schema.state.c.id)).scalar() is None:
                 connection.execute(schema.state.insert().values(id=1, format=schema.FORMAT, revision=0))
+
+    def _upgrade(self) -> None:
+        """Add the tables that a newer format has; two processes may do so at once."""
+        with self._engine.execution_options(writes=True).begin() as connection:
+            schema.metadata.create_all(connection)
+            connection.execute(schema.state.update().values(format=schema.FORMAT))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -19,9 +19,9 @@ from cryptography import x509
 
 from atlas.codes import Code
 from atlas.errors import InputError, Rejected
-from atlas.evidence.https import Answer, Client, address_of, tls
 from atlas.evidence.tdx.check import check_collateral
 from atlas.evidence.tdx.collateral import Collateral
+from atlas.web import Answer, Client, address_of, tls
 
 INTEL_PCS = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"

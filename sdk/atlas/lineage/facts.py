@@ -10,8 +10,9 @@ from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, Lookup, appraise
 from atlas.keys import BACKDATE
 from atlas.lineage.standing import check_log, check_signer
-from atlas.log import Logged, parse_receipt, verify_receipt
+from atlas.log import Logged
 from atlas.log.claim import claim_entry
+from atlas.log.proof import parse_proof, verify_proof
 from atlas.manifest import Manifest, TrustedManifest, verify_manifest
 from atlas.trust import TrustRoot
 
@@ -29,7 +30,7 @@ class StoredManifest(Protocol):
 
     @property
     def receipt(self) -> bytes | None:
-        """The log's receipt."""
+        """What proves that it is logged (`atlas.log.proof`)."""
 
 
 class Source(Protocol):
@@ -93,7 +94,7 @@ def _logged(trusted: TrustedManifest, receipt: bytes | None, trust: TrustRoot) -
     if receipt is None:
         return None, None
     try:
-        logged = verify_receipt(parse_receipt(receipt), claim_entry(trusted.manifest), trust.logs)
+        logged = verify_proof(parse_proof(receipt), claim_entry(trusted.manifest), trust)
         return check_log(logged, trust), None
     except Rejected as rejected:
         return None, rejected

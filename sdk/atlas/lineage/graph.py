@@ -181,6 +181,22 @@ class Lineage:
         return tuple(node for node in self.nodes if node.facts.logged is None)
 
     @cached_property
+    def untimed(self) -> tuple[Node, ...]:
+        """Nodes of which nobody says by when they existed."""
+        return tuple(node for node in self.nodes if node.facts.logged is None or node.facts.logged.time is None)
+
+    @cached_property
+    def contradicted(self) -> tuple[tuple[Node, dt.datetime], ...]:
+        """Nodes that say they ended later than others saw them, and when that was."""
+        return tuple(
+            (node, node.facts.logged.time)
+            for node in self.nodes
+            if node.facts.logged is not None
+            and node.facts.logged.time is not None
+            and node.facts.manifest.statement.ended > node.facts.logged.time + CLOCK_SKEW
+        )
+
+    @cached_property
     def unmeasured(self) -> tuple[tuple[Node, Unmeasured], ...]:
         """Artifacts without a digest that took part, with the node of their step."""
         return tuple(
@@ -403,8 +419,8 @@ def _split_views(nodes: Iterable[Node]) -> Iterable[Finding]:
         logged = node.facts.logged
         if logged is None:
             continue
-        entry = node.facts.manifest.signature.hex()  # not the box: whoever pads it makes another of the same entry
-        for what, number, value in (("size", logged.tree_size, logged.root.hex()), ("index", logged.index, entry)):
+        roots, entries = ("size", logged.tree_size, logged.root.hex()), ("index", logged.index, logged.leaf.hex())
+        for what, number, value in (roots, entries):
             before, _ = seen.setdefault((logged.origin, what, number), (value, node.box))
             if before != value:
                 found = f"two histories of {logged.origin} at {what} {number}"

@@ -87,7 +87,7 @@ def _open(question: _Question) -> Checkpoint:
     # Many receipts share one checkpoint, and its signature is most of the cost of a receipt. Only what
     # verified is kept: an exception is not cached.
     log = question.log
-    text, signatures = _split(question.envelope)
+    text, signatures = split_note(question.envelope)
     checkpoint = parse_text(text)
     if checkpoint.origin != log.origin:
         raise Rejected(Code.CHECKPOINT_ORIGIN_MISMATCH, expected=log.origin, found=checkpoint.origin)
@@ -128,8 +128,12 @@ def _malformed(what: str) -> Rejected:
     return Rejected(Code.CHECKPOINT_MALFORMED, f"not a checkpoint: {what}")
 
 
-def _split(envelope: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
-    """Take a signed note apart: its text, and of each signature the name, key hash and value."""
+def split_note(envelope: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    """Take a signed note apart: its text, and of each signature the name, key hash and value.
+
+    Raises:
+        Rejected: CHECKPOINT_MALFORMED.
+    """
     if len(envelope) > MAX_ENVELOPE:
         raise _malformed(f"over {MAX_ENVELOPE} characters")
     try:
@@ -182,4 +186,4 @@ def peek_checkpoint(envelope: str) -> Checkpoint:
     Raises:
         Rejected: CHECKPOINT_MALFORMED.
     """
-    return parse_text(_split(envelope)[0])
+    return parse_text(split_note(envelope)[0])

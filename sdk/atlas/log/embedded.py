@@ -82,7 +82,7 @@ class EmbeddedLog:
         """
         if not path.exists():
             raise StorageError(f"the log {path} is gone", mend="restore it from a backup; receipts hold without it")
-        return cls(Store(path), None, pinned)._checked()
+        return cls(Store(path), None, PinnedLog(pinned.origin, pinned.public_key))._checked()
 
     def _checked(self) -> Self:
         try:
@@ -126,13 +126,12 @@ class EmbeddedLog:
         leaves = [merkle.leaf_hash(body) for body in bodies]
         with self._store.transaction(write=True):
             size, peaks = self._state()
+            held = self._held(leaves)
             added: dict[bytes, int] = {}
             rows: list[tuple[int, bytes, bytes]] = []
             result: list[Appended] = []
             for leaf, body in zip(leaves, bodies, strict=True):
-                index = added.get(leaf)
-                if index is None:
-                    index = self.find(leaf)
+                index = added.get(leaf, held.get(leaf))
                 duplicate = index is not None
                 if index is None:
                     index = added[leaf] = size + len(rows)
@@ -180,6 +179,8 @@ class EmbeddedLog:
         Raises:
             InputError: if there is no such entry.
         """
+        if not indices:
+            return []
         # No transaction: what belongs to a checkpoint never changes after it.
         note = self.checkpoint()
         if note is None or any(not 0 <= index < peek_checkpoint(note).size for index in indices):
@@ -311,6 +312,15 @@ class EmbeddedLog:
             return newest
 
     # --- what the others stand on ---
+
+    def _held(self, leaves: Sequence[bytes]) -> dict[bytes, int]:
+        """Leaf hash -> index, of those that the log holds already."""
+        held: dict[bytes, int] = {}
+        for start in range(0, len(leaves), _CHUNK):
+            chunk = leaves[start : start + _CHUNK]
+            places = ", ".join("?" * len(chunk))
+            held.update(self._store.rows(f"SELECT leaf, idx FROM entry WHERE leaf IN ({places})", *chunk))  # noqa: S608
+        return held
 
     def _node(self, level: int, index: int) -> bytes:
         if level == 0:

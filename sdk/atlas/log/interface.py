@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from atlas.errors import AtlasError
 from atlas.log.entry import Entry
 from atlas.log.receipt import Receipt
 from atlas.trust import PinnedLog
@@ -16,14 +17,11 @@ class TransparencyLog(Protocol):
     def pinned(self) -> PinnedLog:
         """The log as a trust root pins it."""
 
-    def record(self, entries: Sequence[Entry]) -> list[Receipt]:
+    def record(self, entries: Sequence[Entry]) -> Sequence[Receipt | AtlasError]:
         """Have the log record entries; those that it holds already keep their place.
 
         Returns:
-            A receipt for each, in their order.
-
-        Raises:
-            AtlasError: if it cannot; what it took by then it keeps.
+            For each, in their order: its receipt, or why there is none.
         """
 
     def checkpoint(self) -> str | None:

@@ -17,6 +17,7 @@ from atlas.log.checkpoint import open_checkpoint
 from atlas.log.encoding import fields, from_base64, load_json, to_base64, to_integer
 from atlas.log.entry import KIND, VERSION, Entry
 from atlas.log.merkle import HASH_SIZE, leaf_hash, root_from_inclusion
+from atlas.log.witness import witnessed
 from atlas.trust import PinnedLog
 
 MAX_RECEIPT = 256 * 1024
@@ -78,6 +79,8 @@ class Logged:
     index: int
     tree_size: int
     root: bytes
+    leaf: bytes
+    """Hash of the entry as the log holds it."""
     time: dt.datetime | None = None
     """By when the entry existed, by somebody's word whom the trust root names; None where nobody gave it."""
 
@@ -89,12 +92,18 @@ def parse_receipt(data: bytes | str) -> Receipt:
         Rejected: RECEIPT_MALFORMED, or RECEIPT_KIND_UNKNOWN if it is for another kind of entry.
     """
     try:
-        return _parse(load_json(data, MAX_RECEIPT))
+        return parse_receipt_document(load_json(data, MAX_RECEIPT))
     except ValueError as error:
         raise Rejected(Code.RECEIPT_MALFORMED, f"not a transparency log entry: {error}") from error
 
 
-def _parse(document: object) -> Receipt:
+def parse_receipt_document(document: object) -> Receipt:
+    """Read a receipt from JSON that is parsed already.
+
+    Raises:
+        ValueError: if it is none.
+        Rejected: RECEIPT_KIND_UNKNOWN if it is for another kind of entry.
+    """
     outer = fields(
         document,
         ["logIndex", "logId", "kindVersion", "inclusionProof", "canonicalizedBody"],
@@ -147,7 +156,8 @@ def verify_receipt(receipt: Receipt, entry: Entry, logs: Sequence[PinnedLog]) ->
 
     Raises:
         Rejected: RECEIPT_LOG_UNKNOWN, CHECKPOINT_*, RECEIPT_TREE_SIZE_MISMATCH, RECEIPT_ROOT_MISMATCH,
-            RECEIPT_INDEX_MISMATCH, RECEIPT_ENTRY_MISMATCH or RECEIPT_INCLUSION_INVALID.
+            RECEIPT_INDEX_MISMATCH, RECEIPT_ENTRY_MISMATCH, RECEIPT_INCLUSION_INVALID, COSIGNATURE_INVALID or
+            WITNESS_QUORUM_MISSED.
     """
     log = next((each for each in logs if each.key_id == receipt.log_id), None)
     if log is None:
@@ -177,7 +187,8 @@ def verify_receipt(receipt: Receipt, entry: Entry, logs: Sequence[PinnedLog]) ->
             expected=f"an entry with leaf hash {leaf_hash(body).hex()}",
             found=f"an entry with leaf hash {leaf_hash(receipt.body).hex()}",
         )
-    root = root_from_inclusion(receipt.index, signed.size, leaf_hash(body), receipt.path)
+    leaf = leaf_hash(body)
+    root = root_from_inclusion(receipt.index, signed.size, leaf, receipt.path)
     if root != signed.root:
         raise Rejected(Code.RECEIPT_INCLUSION_INVALID, expected=signed.root.hex(), found=root.hex())
-    return Logged(log.origin, receipt.index, signed.size, signed.root)
+    return Logged(log.origin, receipt.index, signed.size, signed.root, leaf, witnessed(receipt.checkpoint, log))

@@ -5,36 +5,31 @@ its index, and its receipt is then computed from the log's tiles. No receipt lea
 for writing and reading are given apart, because Rekor serves no tiles itself.
 """
 
-import contextlib
 import json
-import random
-import ssl
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import urllib3
-
-from atlas.errors import FetchError, InputError
-from atlas.log.checkpoint import open_checkpoint
+from atlas.errors import AtlasError, FetchError, InputError, Rejected, UnansweredError
+from atlas.log.checkpoint import Checkpoint, open_checkpoint
 from atlas.log.entry import KIND, VERSION, Entry
+from atlas.log.merkle import leaf_hash
 from atlas.log.receipt import Receipt, parse_receipt, verify_receipt
+from atlas.log.retry import Patience
+from atlas.log.tail import Tail
 from atlas.log.tiles import TileReader
 from atlas.trust import PinnedLog
+from atlas.web import Answer, Client, address_of, tls
 
 WRITE_PATH = "/api/v2/log/entries"
-AT_ONCE = 64
+AT_ONCE = 256
 """Requests in flight: the log answers when its next checkpoint is published, however many there are."""
-MAX_ANSWER = 1 << 20
-"""Bytes of one answer; a full entry bundle of Rekor's entries has some 250 kB."""
 
 _CREATED, _BAD, _MISSING, _FROZEN, _DUPLICATE = 201, 400, 404, 405, 409
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
 
 @dataclass(frozen=True)
@@ -54,38 +49,21 @@ class Address:
 
     def __post_init__(self) -> None:
         for url in (self.write_url, self.read_url):
-            try:
-                parts = urllib3.util.parse_url(url)
-                good = parts.scheme in ("http", "https") and parts.host and not parts.auth
-            except urllib3.exceptions.LocationParseError:
-                good = False
-            if not good:
-                raise InputError(f"{url!r} is not the address of a log", mend="give one such as https://rekor.example")
+            address_of(url, plain=True)
 
 
 class Rekor2Log:
     """A client of one log. Threads may share it."""
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Begin; nothing is asked yet. Time is a parameter, so that waiting can be tested without waiting.
+    def __init__(self, address: Address, patience: Patience | None = None) -> None:
+        """Begin; nothing is asked yet.
 
         Raises:
             InputError: if the authorities that vouch for the server cannot be read.
         """
         self._address = address
-        self._sleep, self._clock = sleep, clock
-        self._http = urllib3.PoolManager(
-            maxsize=AT_ONCE,
-            retries=False,
-            timeout=urllib3.Timeout(connect=min(5.0, address.timeout), read=address.timeout),
-            ssl_context=_tls(address.ca_file),
-        )
+        self._patience = patience or Patience(address.patience)
+        self._client = Client(tls(address.ca_file), address.timeout)
 
     @property
     def pinned(self) -> PinnedLog:
@@ -94,7 +72,7 @@ class Rekor2Log:
 
     def close(self) -> None:
         """Close all connections."""
-        self._http.clear()
+        self._client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -104,21 +82,36 @@ class Rekor2Log:
     ) -> None:
         self.close()
 
-    def record(self, entries: Sequence[Entry]) -> list[Receipt]:
+    def record(self, entries: Sequence[Entry]) -> list[Receipt | AtlasError]:
         """Have the log record entries; those that it holds already keep their place.
 
         Returns:
-            A verified receipt for each, in their order.
-
-        Raises:
-            InputError: if the log refuses an entry for what it is.
-            FetchError: if it cannot be reached, or takes too long. What it took by then it keeps.
-            Rejected: if what it answers does not hold.
+            For each, in their order: its verified receipt; or an `InputError` if the log refuses it for what it is, a
+            `FetchError` if the log cannot be reached or takes too long, a `Rejected` if what it answers does not hold.
+            After either of the last two no further entries are sent.
         """
-        with ThreadPoolExecutor(min(AT_ONCE, max(1, len(entries))), "atlas-rekor") as pool:
-            pending = [pool.submit(self._record, entry) for entry in entries]
+        if not entries:
+            return []
+        over: list[AtlasError] = []
+        try:
+            tail = Tail(self.read, self._newest)
+        except (FetchError, Rejected) as error:
+            return [error for _ in entries]
+
+        def record(entry: Entry) -> Receipt | AtlasError:
+            if over:
+                return over[0]
             try:
-                return [each.result() for each in pending]
+                return self._record(entry, tail)
+            except InputError as error:
+                return error
+            except (FetchError, Rejected) as error:
+                over.append(error)
+                return error
+
+        with ThreadPoolExecutor(min(AT_ONCE, len(entries)), "atlas-rekor") as pool:
+            try:
+                return list(pool.map(record, entries))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -130,12 +123,22 @@ class Rekor2Log:
             FetchError: if there is none to be had.
             Rejected: if it is not one of this log.
         """
-        raw = self._read("checkpoint")
-        if raw is None:
+        note = self._published()
+        if note is None:
             raise FetchError(f"{self._address.read_url}: has no checkpoint", mend="check the address for reading")
+        return note
+
+    def _published(self) -> str | None:
+        raw = self.read("checkpoint")
+        if raw is None:
+            return None
         note = raw.decode("utf-8", "replace")
         open_checkpoint(note, self.pinned)
         return note
+
+    def _newest(self) -> Checkpoint | None:
+        note = self._published()
+        return open_checkpoint(note, self.pinned) if note is not None else None
 
     def receipt(self, index: int, entry: Entry) -> Receipt:
         """The verified receipt of an entry that the log holds, computed from its tiles.
@@ -145,36 +148,62 @@ class Rekor2Log:
             Rejected: if the log holds something else there, or its tiles do not lead to its checkpoint.
         """
         note = self.checkpoint()
-        size = open_checkpoint(note, self.pinned).size
-        if index >= size:
-            raise FetchError(f"{self._address.read_url}: its checkpoint has {size} entries, and {index} is asked for")
-        reader = TileReader(self._read, size)
+        signed = open_checkpoint(note, self.pinned)
+        if index >= signed.size:  # its checkpoints are published later than it answers
+            raise UnansweredError(
+                f"{self._address.read_url}: its checkpoint has {signed.size} entries, and {index} is asked for"
+            )
+        reader = TileReader(self.read, signed.size)
         try:
             body, path = reader.entry(index), tuple(reader.inclusion(index))
         except InputError as error:
-            raise FetchError(f"{self._address.read_url}: {error}", mend="check the address for reading") from error
-        root = open_checkpoint(note, self.pinned).root
-        found = Receipt(index, self.pinned.key_id, index, size, root, path, note, body)
+            raise UnansweredError(f"{self._address.read_url}: {error}", mend="check the address for reading") from error
+        found = Receipt(index, self.pinned.key_id, index, signed.size, signed.root, path, note, body)
         verify_receipt(found, entry, [self.pinned])
         return found
 
-    def _record(self, entry: Entry) -> Receipt:
-        url, request = self._address.write_url.rstrip("/") + WRITE_PATH, json.dumps(entry.to_request()).encode()
-        failure: FetchError | InputError | None = None
-        for _ in self._tries():
+    def read(self, path: str) -> bytes | None:
+        """What lies at a path for reading (C2SP tlog-tiles), unverified; None where there is nothing.
+
+        Raises:
+            FetchError: if it cannot be had.
+        """
+        url = f"{self._address.read_url.rstrip('/')}/{path}"
+        failure = FetchError(f"{url}: was not asked")
+        for left in self._patience.tries():
             try:
-                status, headers, body = self._ask("POST", url, request)
-                if status == _CREATED:
-                    return self._accepted(body, entry)
-                if status == _DUPLICATE:
-                    return self.receipt(self._index(headers.get("x-log-index")), entry)
-            except FetchError as error:
+                answer = self._ask("GET", url, None, left)
+            except UnansweredError as error:
                 failure = error
                 continue
-            failure = self._refusal(status, body)
-            if status not in _PASSING:
+            if answer.status in (200, _MISSING):
+                return answer.body if answer.status == 200 else None
+            failure = FetchError(f"{url}: answered {answer.status}", mend="check the address for reading")
+            if answer.status not in _PASSING:
                 break
-        raise failure or FetchError(f"{url}: was not asked")
+        raise failure
+
+    def _record(self, entry: Entry, tail: Tail) -> Receipt:
+        url, request = self._address.write_url.rstrip("/") + WRITE_PATH, json.dumps(entry.to_request()).encode()
+        failure: FetchError | InputError = FetchError(f"{url}: was not asked")
+        unheard = False
+        for left in self._patience.tries():
+            try:
+                if unheard and (index := tail.find(leaf_hash(entry.canonical_body()))) is not None:
+                    return self.receipt(index, entry)
+                unheard = True
+                answer = self._ask("POST", url, request, left)
+                if answer.status == _CREATED:
+                    return self._accepted(answer.body, entry)
+                if answer.status == _DUPLICATE:
+                    return self.receipt(self._index(answer.headers.get("x-log-index")), entry)
+            except UnansweredError as error:
+                failure = error
+                continue
+            failure = self._refusal(answer)
+            if answer.status not in _PASSING:
+                break
+        raise failure
 
     def _accepted(self, body: bytes, entry: Entry) -> Receipt:
         receipt = parse_receipt(body)
@@ -183,77 +212,26 @@ class Rekor2Log:
 
     def _index(self, stated: str | None) -> int:
         if stated is None or not stated.isdecimal() or len(stated) > 18:
-            raise FetchError(
+            raise UnansweredError(
                 f"{self._address.write_url}: says that it holds the entry already, and not where",
                 mend="update the log: Rekor v2 states the index in the header x-log-index",
             )
         return int(stated)
 
-    def _refusal(self, status: int, body: bytes) -> FetchError | InputError:
-        words = body[:200].decode("utf-8", "replace").strip()
-        if status == _BAD:
+    def _refusal(self, answer: Answer) -> FetchError | InputError:
+        words = answer.body[:200].decode("utf-8", "replace").strip()
+        if answer.status == _BAD:
             return InputError(
                 f"{self._address.write_url}: refuses the entry: {words}", mend=f"it must be a {KIND} {VERSION}"
             )
-        if status == _FROZEN:
+        if answer.status == _FROZEN:
             mend = "this shard takes no more entries: pin the log's next one, and keep this one for old receipts"
             return FetchError(f"{self._address.write_url}: is frozen", mend=mend)
-        mend = "try again later" if status in _PASSING else "check the address for writing"
-        return FetchError(f"{self._address.write_url}: answered {status}: {words}", mend=mend)
+        mend = "try again later" if answer.status in _PASSING else "check the address for writing"
+        return FetchError(f"{self._address.write_url}: answered {answer.status}: {words}", mend=mend)
 
-    def _tries(self) -> Iterator[int]:
-        """Numbers of tries, with pauses between them that grow and vary, until the patience is at its end."""
-        deadline = self._clock() + self._address.patience
-        attempt = 0
-        while True:
-            yield attempt
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311  no secret
-            if self._clock() + pause > deadline:
-                return
-            self._sleep(pause)
-            attempt += 1
-
-    def _read(self, path: str) -> bytes | None:
-        """What lies at a path for reading; None where there is nothing."""
-        url = f"{self._address.read_url.rstrip('/')}/{path}"
-        failure: FetchError | None = None
-        for _ in self._tries():
-            try:
-                status, _headers, body = self._ask("GET", url, None)
-            except FetchError as error:
-                failure = error
-                continue
-            if status in (200, _MISSING):
-                return body if status == 200 else None
-            failure = FetchError(f"{url}: answered {status}", mend="check the address for reading")
-            if status not in _PASSING:
-                break
-        raise failure or FetchError(f"{url}: was not asked")
-
-    def _ask(self, method: str, url: str, body: bytes | None) -> tuple[int, urllib3.HTTPHeaderDict, bytes]:
+    def _ask(self, method: str, url: str, body: bytes | None, left: float) -> Answer:
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        try:
-            answer = self._http.request(
-                method, url, body=body, headers=headers, redirect=False, preload_content=False, decode_content=False
-            )
-            with contextlib.closing(answer):
-                read = answer.read(MAX_ANSWER + 1)
-                length = answer.length_remaining
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            cause = getattr(error, "reason", None) or error
-            raise FetchError(
-                f"{url}: {cause}", mend="check the address, and that the log runs and can be reached from here"
-            ) from error
-        if len(read) > MAX_ANSWER:
-            raise FetchError(f"{url}: an answer of over {MAX_ANSWER} bytes", mend="check that this is a log")
-        if length:
-            raise FetchError(f"{url}: the answer breaks off", mend="try again later")
-        return answer.status, answer.headers, read
-
-
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        mend = "give a file of PEM certificates"
-        raise InputError(f"{ca_file}: {error.strerror or error}", mend=mend) from error
+        # the first try has its whole time, the last ones only what is left of all
+        timeout = self._address.timeout if left <= 0 else min(self._address.timeout, left)
+        return self._client.ask(method, url, body, headers, timeout=timeout)

@@ -91,6 +91,13 @@ def _judge(lineage: Lineage, rules: Rules, at: dt.datetime, today: Today) -> Ite
         for node in lineage.unlogged:
             if node.facts.log_rejection is None:  # otherwise the lineage says already why
                 yield _finding(Code.NOT_LOGGED, node.step_path)
+    if rules.timestamp is Need.REQUIRED:
+        for node in lineage.untimed:
+            if node.facts.log_rejection is None:
+                yield _finding(Code.TIMESTAMP_MISSING, node.step_path)
+    for node, seen in lineage.contradicted:
+        ended = node.facts.manifest.statement.ended
+        yield _finding(Code.TIME_CONTRADICTED, node.step_path, f"at most {seen:%FT%TZ}", f"{ended:%FT%TZ}")
     for node, each in lineage.unmeasured:
         if each.direction == "input" or f"{_name(node)}.{each.name}" not in rules.unmeasured:
             code = Code.INPUT_UNMEASURED if each.direction == "input" else Code.OUTPUT_UNMEASURED

@@ -64,6 +64,9 @@ class Rules(Strict):
     evidence: EvidenceRules = EvidenceRules()
     log: Need = Need.REQUIRED
     """Whether each manifest must be in a transparency log of the trust root."""
+    timestamp: Need = Field(default=Need.OPTIONAL, exclude_if=lambda need: need is Need.OPTIONAL)
+    """Whether somebody whom the trust root names, a timestamp authority or enough witnesses, must have said by when
+    each manifest existed."""
     max_age: Duration | None = Field(default=None, alias="maxAge")
     """How long ago the newest step, the one that made the artifact, may have ended."""
     metrics: tuple[Metric, ...] = ()
@@ -89,7 +92,10 @@ class Policy(Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 (hex) of the policy's canonical JSON, with every default written out."""
+        """SHA-256 (hex) of the policy's canonical JSON, with defaults written out.
+
+        But for those of rules that the first Atlas did not know (`exclude_if`), so that a policy keeps its digest.
+        """
         document: Any = self.model_dump(mode="json", by_alias=True)
         return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
 

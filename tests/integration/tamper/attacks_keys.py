@@ -15,6 +15,7 @@ from atlas.log.merkle import leaf_hash
 from atlas.manifest import verify_manifest
 from atlas.revocation import Cut, Revocation, Subject, TreeHead
 from atlas.trust_file import load_trust_root
+from integration.tamper.attacks_proof import stamped
 from integration.tamper.registry import Part, attack
 from integration.tamper.world import PUBLISHER, Outcome, World, asked
 from support import forge
@@ -156,7 +157,7 @@ def judged(world: World, time: dt.datetime | None, cut: Cut) -> Outcome:
 def logged_at(world: World, time: dt.datetime | None) -> Logged:
     """Where the model is logged, with a time."""
     receipt = world.receipt(world.model)
-    return Logged(world.log.origin, receipt.index, receipt.tree_size, receipt.root, time)
+    return Logged(world.log.origin, receipt.index, receipt.tree_size, receipt.root, leaf_hash(receipt.body), time)
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="revoked key goes on signing", api=True)
@@ -165,6 +166,17 @@ def time_at_the_revocation(world: World) -> Outcome:
     assert NOW.since
     assert judged(world, NOW.since - dt.timedelta(seconds=1), NOW).exit == 0
     return judged(world, NOW.since, NOW)
+
+
+@attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="revoked key goes on signing")
+def stamped_after_the_revocation(world: World) -> Outcome:
+    """Has a pinned timestamp authority stamp what a key signs that was revoked an hour before."""
+    stamped(world)
+    hour = dt.timedelta(hours=1)
+    signer = key_digest(world.model.sidecar.manifest.signer)
+    later, earlier = (revoke(Subject.KEY, signer, Cut(forge.now() + each)) for each in (hour, -hour))
+    assert world.verify(trust=trusting(world, later)).exit == 0  # stamped before that
+    return world.verify(trust=trusting(world, earlier))
 
 
 @attack(Part.SIGNER, Code.SIGNER_REVOKED, answers="revocation without an exception", api=True)

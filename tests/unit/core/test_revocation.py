@@ -26,7 +26,7 @@ REVOKED = (
 )
 LOG = PinnedLog("log.test/a", ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key())
 AUTHORITY = Authority("a", forge.authority().certificate, frozenset(Role))
-ROOT = TrustRoot((replace(AUTHORITY, ended=CUT),), (LOG,), (), REVOKED)
+ROOT = TrustRoot((replace(AUTHORITY, ended=CUT),), (LOG,), revoked=REVOKED)
 
 
 def test_a_trust_root_reads_back_as_it_was_written() -> None:

@@ -23,6 +23,9 @@ from atlas.lineage import Facts, establish
 from atlas.log import open_checkpoint, verify_consistency
 from atlas.logs import own_log, own_origins, past_log
 from atlas.manifest import sign_statement
+from atlas.record import Recording, Reveal, record_waiting
+from atlas.revocation import Revocation, Subject
+from atlas.revoke import revoke
 from atlas.rotation import rotate_authority, rotate_log
 from atlas.trust_file import load_trust_root
 from support import forge
@@ -117,6 +120,21 @@ def test_logs_follow_one_another(home: Home) -> None:
     assert len(own_origins(home)) == 4
     with own_log(home) as log:
         assert log.size == 1
+
+
+def test_a_revoked_logs_last_tree_counts_for_what_is_sealed_in_it_too(home: Home) -> None:
+    made = [forge.output(b"%d" % each) for each in range(3)]
+    signed = [sign_statement(forge.statement(outputs=(each,), inputs=()), home.issuer(), now())[0] for each in made]
+    with open_archive(home) as archive, own_log(home) as log:
+        archive.add((each.manifest, each.raw) for each in signed)
+        for each in archive.unlogged():  # in batches of one, so that the first is not of the last tree
+            assert record_waiting(archive, log, [each], Recording(Reveal.BATCH)) == (1, None)
+    rotated = rotate_log(home)
+    with open_archive(home) as archive:
+        revoked = revoke(home, archive, Revocation(Subject.LOG, rotated.old, "key stolen"))
+    assert revoked.head
+    assert revoked.head.size == 3
+    assert [facts(home, each.sha256).logged is not None for each in made] == [True] * 3
 
 
 def test_a_log_that_is_not_the_homes(home: Home) -> None:

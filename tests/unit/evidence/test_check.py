@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from atlas.codes import Code
 from atlas.errors import Rejected
-from atlas.evidence.https import MAX_BYTES
 from atlas.evidence.tdx.check import check_collateral
 from atlas.evidence.tdx.collateral import Collateral, parse_collateral
 from atlas.trust import intel_root
+from atlas.web import MAX_BYTES
 from unit.evidence.fetch_support import YEARS, World, honest, made, rejects
 from unit.evidence.pccs_support import (
     FMSPC,

@@ -12,7 +12,7 @@ import pytest
 
 from atlas.errors import FetchError
 from atlas.evidence.fetch import Service
-from atlas.evidence.https import MAX_BYTES
+from atlas.web import MAX_BYTES
 from unit.evidence.fetch_support import YEARS, World, fetch, honest, reply
 from unit.evidence.pccs_support import (
     CRL,

@@ -29,7 +29,7 @@ def revoking(world: World, made: Made, cut: Cut) -> TrustRoot:
 
 
 def logged(index: int = 5, time: dt.datetime | None = None, origin: str = ORIGIN) -> Logged:
-    return Logged(origin, index, index + 1, bytes(32), time)
+    return Logged(origin, index, index + 1, bytes(32), bytes(32), time)
 
 
 def test_an_ancestor_whose_signer_is_revoked_is_refused_where_it_stands(world: World) -> None:
@@ -159,9 +159,9 @@ def test_every_authority_of_a_chain_can_be_revoked_and_a_leaf_is_none() -> None:
         (Subject.CERTIFICATE, root.certificate),
     ):
         value = key_digest(certificate) if subject is Subject.KEY else forge.fingerprint(certificate)
-        trust = TrustRoot((authority,), (), (), (Revocation(subject, value, "r"),))
+        trust = TrustRoot((authority,), (), revoked=(Revocation(subject, value, "r"),))
         with pytest.raises(Rejected) as caught:
             check_signer(trusted, None, None, trust)
         assert caught.value.code is Code.SIGNER_REVOKED
     leaf_as_authority = Revocation(Subject.AUTHORITY, forge.fingerprint(leaf.chain[0]), "r")
-    assert check_signer(trusted, None, None, TrustRoot((authority,), (), (), (leaf_as_authority,))) is trusted
+    assert check_signer(trusted, None, None, TrustRoot((authority,), (), revoked=(leaf_as_authority,))) is trusted

@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 from atlas.codes import Code
-from atlas.errors import Rejected
+from atlas.errors import AtlasError, Rejected
 from atlas.log.checkpoint import KEY_HASH_SIZE
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.encoding import to_base64
 from atlas.log.entry import Algorithm, Entry
+from atlas.log.interface import TransparencyLog
+from atlas.log.receipt import Receipt
 from atlas.trust import PinnedLog
 
 ORIGIN = "log.test/atlas"
@@ -34,6 +36,16 @@ def make_entry(seed: object) -> Entry:
     digest = hashlib.sha256(str(seed).encode()).digest()
     signature = SIGNER.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
     return Entry(digest, signature, Algorithm.ECDSA_P256_SHA256, public_key=spki(SIGNER))
+
+
+def record(log: TransparencyLog, entries: Sequence[Entry]) -> list[Receipt]:
+    """Receipts of all entries; raises why there is none of one."""
+    receipts = []
+    for each in log.record(entries):
+        if isinstance(each, AtlasError):
+            raise each
+        receipts.append(each)
+    return receipts
 
 
 def signature_line(text: str, log: PinnedLog, sign: Callable[[bytes], bytes], name: str | None = None) -> str:

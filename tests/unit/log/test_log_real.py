@@ -11,6 +11,7 @@ import pytest
 
 from atlas.codes import Code
 from atlas.log.entry import Algorithm, Entry
+from atlas.log.merkle import leaf_hash
 from atlas.log.receipt import Logged, parse_receipt, verify_receipt
 from atlas.trust import PinnedLog, load_log
 from unit.log.log_support import assert_rejected
@@ -49,7 +50,7 @@ def test_hashedrekord(hashedrekord: tuple[bytes, Entry, PinnedLog]) -> None:
     receipt = parse_receipt(data)
     entry.check()
     assert receipt.body == entry.canonical_body()
-    assert verify_receipt(receipt, entry, [log]) == Logged(log.origin, 645, 646, receipt.root)
+    assert verify_receipt(receipt, entry, [log]) == Logged(log.origin, 645, 646, receipt.root, leaf_hash(receipt.body))
     assert parse_receipt(receipt.to_bytes()) == receipt
 
 
@@ -77,7 +78,7 @@ def test_hashedrekord_over_a_dsse_envelope(rekor_data: Path) -> None:
     receipt = parse_receipt(json.dumps(tle))
     assert receipt.checkpoint.count("\n— ") == 4
     logged = verify_receipt(receipt, entry, [pinned(rekor_data, "log2025-alpha1.rekor.sigstage.dev"), log])
-    assert logged == Logged(log.origin, int(tle["logIndex"]), 4026479, logged.root)
+    assert logged == Logged(log.origin, int(tle["logIndex"]), 4026479, logged.root, leaf_hash(receipt.body))
     wrong = replace(receipt, path=receipt.path[::-1])
     assert_rejected(Code.RECEIPT_INCLUSION_INVALID, lambda: verify_receipt(wrong, entry, [log]))
 

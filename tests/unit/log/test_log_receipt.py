@@ -17,6 +17,7 @@ from atlas.log.checkpoint import Checkpoint, sign_checkpoint
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.encoding import to_base64
 from atlas.log.entry import Entry
+from atlas.log.merkle import leaf_hash
 from atlas.log.receipt import MAX_PATH, MAX_RECEIPT, Logged, Receipt, parse_receipt, verify_receipt
 from atlas.trust import PinnedLog
 from unit.log.log_support import LOG_KEY, ORIGIN, OTHER_LOG_KEY, PINNED, assert_rejected, make_entry
@@ -56,7 +57,9 @@ def test_every_entry_verifies(receipts: list[Receipt]) -> None:
             parse_receipt(receipt.to_bytes()),
             parse_receipt(receipt.to_bytes().decode()),
         ):
-            assert verify_receipt(parsed, entry, [other, PINNED]) == Logged(ORIGIN, index, len(ENTRIES), receipt.root)
+            assert verify_receipt(parsed, entry, [other, PINNED]) == Logged(
+                ORIGIN, index, len(ENTRIES), receipt.root, leaf_hash(entry.canonical_body())
+            )
 
 
 def test_unknown_log(receipt: Receipt) -> None:

@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,7 +16,7 @@ from atlas import document
 from atlas.errors import DocumentError, InputError
 from atlas.policy import default_policy, load_policy
 from atlas.policy.schema import Policy, parse_policy
-from atlas.trust import Authority, PinnedLog, Role, TrustRoot
+from atlas.trust import Authority, PinnedLog, Role, TimestampAuthority, TrustRoot, Witness
 from atlas.trust_file import load_trust_root, parse_trust_root
 from support import forge
 
@@ -297,11 +298,23 @@ def test_digest_changes_with_every_field() -> None:
     assert _policy(FULL).sha256 not in {_policy(each).sha256 for each in shorter}
 
 
+NEWER: dict[str, tuple[Any, Any]] = {"timestamp": ("optional", "required")}
+"""Rules that the first Atlas did not know: their default, which leaves the digest as it was, and another value."""
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_newer_rules_change_no_older_digest(name: str) -> None:
+    default, other = NEWER[name]
+    assert _policy({**FULL, name: default}).sha256 == _policy(FULL).sha256
+    assert _policy({**FULL, name: other}).sha256 != _policy(FULL).sha256
+
+
 def test_every_field_is_among_those_changes() -> None:
+    spec = {**FULL, **{name: other for name, (_, other) in NEWER.items()}}
     written = parse_policy(
-        json.dumps({**json.loads(_policy(FULL).model_dump_json(by_alias=True)), "spec": FULL}).encode()
+        json.dumps({**json.loads(_policy(spec).model_dump_json(by_alias=True)), "spec": spec}).encode()
     )
-    assert written.sha256 == _policy(FULL).sha256
+    assert written.sha256 == _policy(spec).sha256
     assert written.spec.model_fields_set == set(type(written.spec).model_fields)
     assert written.spec.steps.model_fields_set == set(type(written.spec.steps).model_fields)
     assert written.spec.origins.model_fields_set == set(type(written.spec.origins).model_fields)
@@ -318,6 +331,7 @@ def test_defaults_written_out_are_the_default() -> None:
 
 ISSUER = forge.authority("pinned")
 LOG = PinnedLog("log.test/one", ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key())
+WITNESS = Witness("witness.test", ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(2, 34))).public_key())
 ROOT = TrustRoot((Authority("pinned", ISSUER.certificate, frozenset({Role.STEP})),), (LOG,))
 
 
@@ -326,6 +340,14 @@ def test_trust_root_round_trip(tmp_path: Path) -> None:
     path.write_text(json.dumps(ROOT.to_json()))
     assert load_trust_root(path) == ROOT
     assert parse_trust_root(json.dumps(ROOT.to_json()).encode()).sha256 == ROOT.sha256
+    witnessed = replace(
+        ROOT,
+        logs=(replace(LOG, quorum=1, witnesses=(WITNESS,)),),
+        witnesses=(WITNESS,),
+        timestamp_authorities=(TimestampAuthority("time", ISSUER.certificate),),
+    )
+    assert parse_trust_root(witnessed.to_bytes()) == witnessed
+    assert witnessed.sha256 != ROOT.sha256
 
 
 def _der64(key: Any) -> str:
@@ -358,6 +380,10 @@ TWO_LOGS = [
 ]
 
 
+WRONG_HASH = WITNESS.verifier_key.replace("+", "+0", 1)
+NO_CA = {"name": "t", "certificate": LEAF}
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
@@ -372,7 +398,19 @@ TWO_LOGS = [
         (_root_with(None, {"certificate": LEAF}), "authority 'pinned': this certificate is not an authority's"),
         (_root_with(None, {"roles": ["king"]}), "spec.authorities.0.roles.0: Input should be 'step' or 'publisher'"),
         (_root_with(None, {"roles": ...}), "trust.json:1: spec.authorities.0.roles: Field required"),
-        (_root_with(witnesses=[]), "trust.json:1: spec.witnesses: unknown field"),
+        (_root_with(witness=[]), "trust.json:1: spec.witness: unknown field"),
+        (_root_with(witnesses=["x"]), "witness 'x': not name+hash+key"),
+        (_root_with(witnesses=[WITNESS.verifier_key] * 2), "trust.json: two witnesses have one name"),
+        (
+            _root_with(witnesses=[WITNESS.verifier_key.replace("+", "+0", 1)]),
+            "witness 'witness.test': not a key for cosignatures (type 4), or with",
+        ),
+        (_root_with({"quorum": 1}), "log 'log.test/one': demands 1 witnesses, and the trust root names 0"),
+        (_root_with({"quorum": -1}), "spec.logs.0.quorum: Input should be greater than or equal to 0"),
+        (
+            _root_with(timestampAuthorities=[{"name": "t", "certificate": LEAF}]),
+            "timestamp authority 't': this certificate is not an",
+        ),
     ],
 )
 def test_trust_root_mistakes(raw: bytes, message: str) -> None:

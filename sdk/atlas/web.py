@@ -1,4 +1,4 @@
-"""Asking a service over TLS, bounded in time and size as a whole, further tries included.
+"""Asking a service over HTTP, bounded in time and size as a whole.
 
 A timeout of the socket alone starts anew with every byte, and so would never end with a server that sends them one by
 one. No redirect is followed, no proxy of the environment is used, and certificates are always verified.
@@ -12,14 +12,16 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import urllib3
-from urllib3.connection import HTTPSConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from atlas.errors import FetchError, InputError
+from atlas.errors import FetchError, InputError, UnansweredError
 
 MAX_BYTES = 1 << 20
 """Most bytes of one answer's body."""
@@ -29,6 +31,8 @@ _HEADER_BYTES = 1 << 17
 _PASSING = (429, 502, 503, 504)
 _TROUBLE = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, UnicodeError)
 _TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError)
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "atlas"}  # compressed answers would not be read
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,42 +46,109 @@ class Answer:
 
 
 class Client:
-    """Asks, and asks again what may pass; ends in time."""
+    """Asks services; every answer is whole and in time, or a `FetchError`. Threads may share it.
+
+    Connections are kept for the next request to the same host.
+    """
 
     def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
         """Begin; `timeout` is in seconds, for one request as a whole."""
         self._context, self._timeout = context, timeout
+        self._idle: dict[tuple[str, str, int], list[_Connection]] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        with self._lock:
+            kept, self._idle = self._idle, {}
+        for connections in kept.values():
+            for each in connections:
+                each.close()
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = _NONE,
+        *,
+        timeout: float | None = None,
+    ) -> Answer:
+        """One request, and the answer to it, whatever its status.
+
+        Args:
+            method: GET or POST.
+            url: of http or https.
+            body: what is sent with it.
+            headers: further ones.
+            timeout: seconds, in place of the client's own.
+
+        Raises:
+            InputError: if that is no address.
+            FetchError: if there is no whole answer in time.
+        """
+        address = address_of(url, plain=True)
+        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
+        connection = self._kept(address, deadline)
+        while True:
+            used = connection is not None
+            connection = connection or _connection(address, self._context, deadline)
+            try:
+                answer = connection.ask(method, url, body, headers)
+            except _TROUBLE as error:
+                connection.close()
+                # a server may close what it kept open at any time; what is asked here may be asked twice
+                if used and not connection.too_large and not isinstance(error, _TIMEOUTS):
+                    connection = None
+                    continue
+                raise self._failed(url, connection, error) from error
+            except BaseException:
+                connection.close()
+                raise
+            self._keep(address, connection)
+            return answer
 
     def get(self, url: str, hint: str = "") -> Answer:
-        """The answer 200 to a request.
+        """The answer 200 to a request over https, asked for again where the trouble may pass.
 
         Args:
             url: what to ask for.
             hint: what to do where the service does not know it.
 
         Raises:
+            InputError: if that is no address.
             FetchError: if there is none in time.
         """
+        address_of(url)
         deadline = time.monotonic() + self._timeout
         attempt = 0
         while True:
-            connection = _Connection(address_of(url), self._context, deadline)
             try:
-                answer = connection.get(url)
+                answer = self.ask("GET", url, timeout=deadline - time.monotonic())
                 if answer.status == 200:
                     return answer
                 failure, passing = _refused(answer, hint), answer.status in _PASSING
-            except _TROUBLE as error:
-                failure = self._failed(url, connection, error)
-                failure.__cause__ = error
-                passing = not (connection.too_large or isinstance(error, ssl.SSLError))
-            finally:
-                connection.close()
+            except FetchError as error:
+                failure, passing = error, isinstance(error, UnansweredError)
             pause = self._timeout * (secrets.randbelow(1000) / 1000 + 0.5) * 2**attempt / 50
             if not passing or attempt == FURTHER_TRIES or time.monotonic() + pause >= deadline:
                 raise failure
             time.sleep(pause)
             attempt += 1
+
+    def _kept(self, address: urllib3.util.Url, deadline: float) -> "_Connection | None":
+        with self._lock:
+            idle = self._idle.get(_host(address))
+            connection = idle.pop() if idle else None
+        if connection:
+            connection.begin(deadline)
+        return connection
+
+    def _keep(self, address: urllib3.util.Url, connection: "_Connection") -> None:
+        if connection.sock is None:  # the server said that it is the last answer
+            return
+        with self._lock:
+            self._idle.setdefault(_host(address), []).append(connection)
 
     def _failed(self, url: str, connection: "_Connection", error: Exception) -> FetchError:
         if connection.too_large:
@@ -85,37 +156,44 @@ class Client:
             return FetchError(f"{url}: the answer is over {MAX_BYTES} bytes", mend=mend)
         if isinstance(error, _TIMEOUTS) or time.monotonic() >= connection.deadline:
             mend = "check that the service can be reached from here, or give it more time (timeout)"
-            return FetchError(f"{url}: no whole answer within {self._timeout:g} s", mend=mend)
+            seconds = connection.deadline - connection.begun
+            return UnansweredError(f"{url}: no whole answer within {round(seconds, 2):g} s", mend=mend)
         if isinstance(error, ssl.SSLCertVerificationError):
             mend = "if you trust the service, give the authority that vouches for it (ca_file) and the name it goes by"
             return FetchError(f"{url}: its certificate is not trusted: {error.verify_message}", mend=mend)
         mend = "check the address, and that the service runs and can be reached from here"
-        return FetchError(f"{url}: {_words(error)}", mend=mend)
+        kind = FetchError if isinstance(error, ssl.SSLError) else UnansweredError
+        return kind(f"{url}: {_words(error)}", mend=mend)
 
 
-class _Socket(ssl.SSLSocket):
-    """A TLS connection that ends at a time, and at a number of bytes."""
+class _Bounded(socket.socket):
+    """A connection that ends at a time, and at a number of bytes."""
 
     connection: "_Connection"
-    received = 0
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         self.settimeout(self.connection.left())
-        count = super().recv_into(buffer, nbytes, flags)
-        self.received += count
-        if self.received > MAX_BYTES + _HEADER_BYTES:
+        count = super().recv_into(buffer, nbytes or 0, flags)
+        self.connection.received += count
+        if self.connection.received > MAX_BYTES + _HEADER_BYTES:
             self.connection.too_large = True
             raise OSError("too large")
         return count
 
 
-class _Connection(HTTPSConnection):
-    """A connection for one request, which is over at the deadline whatever the server does."""
+class _BoundedTls(_Bounded, ssl.SSLSocket):
+    """The same over TLS."""
 
-    def __init__(self, address: urllib3.util.Url, context: ssl.SSLContext, deadline: float) -> None:
-        super().__init__(str(address.host).strip("[]"), address.port or 443, ssl_context=context)
-        self.deadline = deadline
-        self.too_large = False
+
+class _Connection(HTTPConnection):
+    """A connection whose every answer is over at its deadline, whatever the server does."""
+
+    deadline: float
+
+    def begin(self, deadline: float) -> None:
+        """The next request begins."""
+        self.begun, self.deadline = time.monotonic(), deadline
+        self.received, self.too_large = 0, False
 
     def left(self) -> float:
         """Seconds until the deadline.
@@ -127,13 +205,15 @@ class _Connection(HTTPSConnection):
             raise TimeoutError("timed out")
         return left
 
-    def get(self, url: str) -> Answer:
-        """One answer, with its body if its status is 200. Compressed ones are not asked for, and would not be read."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": "atlas", "Connection": "close"}
-        self.request("GET", address_of(url).request_uri, headers=headers, preload_content=False, decode_content=False)
+    def ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        """One answer."""
+        if self.sock is not None:
+            self.sock.settimeout(self.left())
+        target = address_of(url, plain=True).request_uri
+        sent = {**_HEADERS, **headers}
+        self.request(method, target, body=body, headers=sent, preload_content=False, decode_content=False)
         with contextlib.closing(self.getresponse()) as response:
-            body = self._body(response) if response.status == 200 else b""
-            return Answer(url, response.status, response.headers, body)
+            return Answer(url, response.status, response.headers, self._body(response))
 
     def _body(self, response: urllib3.HTTPResponse) -> bytes:
         length = response.length_remaining
@@ -151,17 +231,18 @@ class _Connection(HTTPSConnection):
     def connect(self) -> None:
         self.timeout = self.left()
         super().connect()
-        assert isinstance(self.sock, _Socket)
+        assert isinstance(self.sock, _Bounded)
         self.sock.connection = self
 
     def _new_conn(self) -> socket.socket:
         """As the library's own, in the time that is left; each address of the host gets its share of it."""
         addresses = self._resolve()
         for index, (family, kind, protocol, _, address) in enumerate(addresses, 1):
-            made = socket.socket(family, kind, protocol)
+            made = _Bounded(family, kind, protocol)
             try:
                 made.settimeout(self.left() / (len(addresses) - index + 1))
                 made.connect(address)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 made.settimeout(self.left())  # for the handshake
                 return made
             except OSError:
@@ -190,18 +271,39 @@ class _Connection(HTTPSConnection):
         return list(addresses)
 
 
-def address_of(url: str) -> urllib3.util.Url:
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
+
+
+def _connection(address: urllib3.util.Url, context: ssl.SSLContext, deadline: float) -> _Connection:
+    _, host, port = _host(address)
+    secure = address.scheme == "https"
+    made = _TlsConnection(host, port, ssl_context=context) if secure else _Connection(host, port)
+    made.begin(deadline)
+    return made
+
+
+def _host(address: urllib3.util.Url) -> tuple[str, str, int]:
+    scheme = str(address.scheme)
+    return scheme, str(address.host).strip("[]"), address.port or (443 if scheme == "https" else 80)
+
+
+def address_of(url: str, *, plain: bool = False) -> urllib3.util.Url:
     """The parts of a service's address.
 
+    Args:
+        url: of https.
+        plain: whether http is good as well: for what is signed, and so believed in nothing.
+
     Raises:
-        InputError: if it is none, or not of https.
+        InputError: if it is none.
     """
     shown = (url or "no address") if "@" not in url else "an address with a password"  # which is not for messages
     try:
         address = urllib3.util.parse_url(url)
     except urllib3.exceptions.LocationParseError:
         raise InputError(f"{shown}: not an address", mend="give one such as https://service.example") from None
-    if address.scheme != "https":
+    if address.scheme != "https" and not (plain and address.scheme == "http"):
         raise InputError(f"{shown}: a service is asked over https only", mend="give one that begins with https://")
     if not address.host or address.auth or address.fragment:
         raise InputError(f"{shown}: not that of a service", mend="give one such as https://service.example")
@@ -218,7 +320,7 @@ def tls(ca_file: Path | None) -> ssl.SSLContext:
         InputError: if they cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.sslsocket_class = _Socket
+    context.sslsocket_class = _BoundedTls
     try:
         if ca_file is None:
             context.load_default_certs()
