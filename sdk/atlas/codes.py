@@ -53,6 +53,8 @@ class Code(StrEnum):
     RECEIPT_TREE_SIZE_MISMATCH = "ReceiptTreeSizeMismatch"
     RECEIPT_ROOT_MISMATCH = "ReceiptRootMismatch"
     RECEIPT_INCLUSION_INVALID = "ReceiptInclusionInvalid"
+    RECEIPT_PROMISE_INVALID = "ReceiptPromiseInvalid"
+    RECEIPT_OUTSIDE_VALIDITY = "ReceiptOutsideValidity"
     CHECKPOINT_MALFORMED = "CheckpointMalformed"
     CHECKPOINT_ORIGIN_MISMATCH = "CheckpointOriginMismatch"
     CHECKPOINT_SIGNATURE_INVALID = "CheckpointSignatureInvalid"
@@ -230,10 +232,7 @@ CATALOGUE: dict[Code, Entry] = {
         "Give the authority that role in the trust root, if it should have it.",
     ),
     Code.SIGNER_IDENTITY_MISMATCH: Entry("The certificate names another signer than the statement does.", _SUSPECT),
-    Code.SIGNER_REVOKED: Entry(
-        "The signer is revoked, and nothing proves that the signature is older than that.",
-        "Run the step again, or have the publisher sign again: only what was logged in time is proven to be older.",
-    ),
+    Code.SIGNER_REVOKED: Entry("The signer is revoked, and nothing proves that the signature is older.", _RESIGN),
     Code.AUTHORITY_ENDED: Entry(
         "The signing authority had given way to another one when this was signed.",
         "Treat the old authority's key as stolen, or run the step again if it merely took too long to be logged.",
@@ -248,15 +247,19 @@ CATALOGUE: dict[Code, Entry] = {
         "The receipt comes from a log that the trust root does not pin.",
         "Pin the log in the trust root, if you trust it.",
     ),
-    Code.RECEIPT_LOG_REVOKED: Entry(
-        "The receipt comes from a log that is revoked.",
-        "Take a receipt in the one tree that the trust root still accepts, or run the step again.",
-    ),
+    Code.RECEIPT_LOG_REVOKED: Entry("The receipt comes from a log that is revoked.", _RELOG),
     Code.RECEIPT_ENTRY_MISMATCH: Entry("The receipt is for another manifest.", _RELOG),
     Code.RECEIPT_INDEX_MISMATCH: Entry("The receipt states two different indices.", _RELOG),
     Code.RECEIPT_TREE_SIZE_MISMATCH: Entry("The receipt's tree size is not the checkpoint's.", _RELOG),
     Code.RECEIPT_ROOT_MISMATCH: Entry("The receipt's root hash is not the checkpoint's.", _RELOG),
     Code.RECEIPT_INCLUSION_INVALID: Entry("The inclusion proof does not lead to the signed root.", _RELOG),
+    Code.RECEIPT_PROMISE_INVALID: Entry(
+        "The log's signature on the entry and its time (signed entry timestamp) does not verify.", _RELOG
+    ),
+    Code.RECEIPT_OUTSIDE_VALIDITY: Entry(
+        "The log states a time at which its key was not in use.",
+        "Log the artifact anew; if the key was in use then, correct the log's period in the trust root.",
+    ),
     Code.CHECKPOINT_MALFORMED: Entry("The checkpoint is not a signed note (C2SP tlog-checkpoint).", _RELOG),
     Code.CHECKPOINT_ORIGIN_MISMATCH: Entry("The checkpoint belongs to another log.", _RELOG),
     Code.CHECKPOINT_SIGNATURE_INVALID: Entry("The log's signature on the checkpoint does not verify.", _RELOG),

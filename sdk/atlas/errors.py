@@ -12,7 +12,6 @@
     │   ├── TokenError            a PKCS#11 token could not be used
     │   ├── EvidenceError         a provider could not give evidence
     │   └── FetchError            a service could not be asked
-    │       └── UnansweredError   and may answer the same question later
     ├── SigningError              a manifest could not be made (exit 2)
     └── Rejected                  a proof does not hold; carries its `Code` (exit 1)
 
@@ -71,11 +70,15 @@ class EvidenceError(StateError):
 
 
 class FetchError(StateError):
-    """A service could not be asked."""
+    """A service could not be asked.
 
+    Attributes:
+        passing: whether it gave no answer at all, and may give one to the same question later.
+    """
 
-class UnansweredError(FetchError):
-    """A service gave no answer, and may give one to the same question later."""
+    def __init__(self, message: str, *, mend: str = "", passing: bool = False) -> None:
+        super().__init__(message, mend=mend)
+        self.passing = passing
 
 
 class SigningError(AtlasError):

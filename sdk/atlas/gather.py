@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.archive import Archive
-from atlas.errors import AtlasError, Rejected, StorageError
+from atlas.errors import AtlasError, FetchError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
@@ -76,8 +76,11 @@ def gather(home: Home) -> Gathered:
             refresh_simulated(home, archive, dt.datetime.now(dt.UTC))
         logged, unlogged = 0, None
         if waiting := archive.unlogged():
-            with log_of(home) as log:
-                logged, unlogged = record_waiting(archive, log, waiting)
+            try:
+                with log_of(home) as log:
+                    logged, unlogged = record_waiting(archive, log, waiting)
+            except FetchError as error:  # what is archived is no worse for it
+                unlogged = error
     return Gathered(new, logged, tuple(refused), unlogged)
 
 

@@ -6,6 +6,8 @@
     log.key            the embedded log's key
     trust.json         the trust root: that authority, that log, and Intel's root for evidence
     log.json           where another log is that this home records in, if it does
+    tuf/               what is known of Sigstore's trust configuration, if a public log was chosen
+    anchor.key         signs anchors: checkpoints of the own log that another log recorded, anchor-*.json
     simulator.json     a simulated platform for evidence that proves nothing, if one was asked for
     inbox/             signed manifests that wait to be gathered
     log.sqlite3        the embedded transparency log; those that followed it are log-<end of their origin>.sqlite3
@@ -120,6 +122,21 @@ class Home:
         key = self._key("log.key")
         if not isinstance(key, ed25519.Ed25519PrivateKey):
             raise StateError(f"{self.path / 'log.key'}: not an Ed25519 key")
+        return key
+
+    def anchor_key(self) -> "ec.EllipticCurvePrivateKey":
+        """The key that signs anchors; made when it is first asked for.
+
+        Raises:
+            StateError: if its file is damaged, readable by others, or cannot be written.
+        """
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        if not (self.path / "anchor.key").exists():
+            self.write("anchor.key", private_pem(ec.generate_private_key(ec.SECP256R1())))
+        key = self._key("anchor.key")
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise StateError(f"{self.path / 'anchor.key'}: not an ECDSA P-256 key")
         return key
 
     def deposit(self, files: Mapping[str, bytes]) -> Path:

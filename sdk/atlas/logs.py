@@ -1,38 +1,61 @@
-"""Which log a home records in: its own, or a Rekor v2 that somebody else runs.
+"""Which log a home records in: its own, or one that somebody else runs.
 
-The file `log.json` names the other log's addresses and its origin. Its key stands in the trust root, as every log's.
+The file `log.json` says where the other log is; of a public log, only which trust configuration leads to it, because
+its address changes. The keys stand in the trust root, as every log's.
 """
 
+import datetime as dt
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from atlas.document import Strict, read_document
-from atlas.errors import InputError, StateError, StorageError
+from atlas.errors import FetchError, InputError, StateError, StorageError
 from atlas.exchange import alone
 from atlas.home import Home
-from atlas.log import EmbeddedLog, open_checkpoint
+from atlas.log import EmbeddedLog
+from atlas.log.choice import PublicChoice
 from atlas.log.interface import TransparencyLog
+from atlas.log.rekor1 import Address1, Rekor1Log
 from atlas.log.rekor2 import Address, Rekor2Log
-from atlas.log.store import origin_of
 from atlas.trust import PinnedLog, TrustRoot
 from atlas.trust_file import load_trust_root
 
+if TYPE_CHECKING:
+    from atlas.log.public import PublicLogs
+
 _FILE = "log.json"
+_TUF = "tuf"
 PATIENCE = 30.0
 """Seconds after which a user is told that the log does not take an entry."""
 
 
-class _Elsewhere(Strict):
+class _Rekor2(Strict):
     type: Literal["rekor2"]
     origin: str
     write_url: str = Field(alias="writeUrl")
     read_url: str = Field(alias="readUrl")
     ca_file: Path | None = Field(default=None, alias="caFile")
+
+
+class _Rekor1(Strict):
+    type: Literal["rekor1"]
+    origin: str
+    url: str
+    ca_file: Path | None = Field(default=None, alias="caFile")
+
+
+class _Public(PublicChoice):
+    type: Literal["public"]
+
+
+class _Choice(RootModel[Annotated[_Rekor1 | _Rekor2 | _Public, Field(discriminator="type")]]):
+    """What log.json holds."""
 
 
 def own_log(home: Home) -> EmbeddedLog:
@@ -60,93 +83,75 @@ def pinned_as(home: Home, key: ed25519.Ed25519PublicKey) -> PinnedLog:
     )
 
 
-def own_origins(home: Home) -> set[str]:
-    """Origins of all logs whose entries this home has, the closed ones too.
-
-    Raises:
-        StorageError: if one of them cannot be used.
-    """
-    return {origin for path in home.path.glob("log*.sqlite3") if (origin := origin_of(path))}
-
-
-def past_log(home: Home, origin: str) -> EmbeddedLog:
-    """One of the home's own logs, closed or not, to be read.
-
-    Raises:
-        InputError: if it has none of this origin.
-        StorageError: if it cannot be used.
-    """
-    known = own_origins(home)
-    for log in load_trust_root(home.trust_path).logs:
-        if log.origin == origin and origin in known:
-            return EmbeddedLog.read(home.log_file(origin), log)
-    raise InputError(
-        f"{home.path}: has no log {origin}", mend=f"it has: {', '.join(sorted(known)) or 'none that holds an entry'}"
-    )
-
-
-def sizes(home: Home) -> tuple[tuple[str, int], ...]:
-    """How many entries each log has now that this home records or has recorded in.
-
-    Raises:
-        StorageError: if one of its own cannot be used.
-        FetchError, Rejected: if another one does not answer, or not as it should.
-    """
-    found = {}
-    own = own_origins(home)
-    for pinned in load_trust_root(home.trust_path).logs:
-        if pinned.origin in own:
-            with EmbeddedLog.read(home.log_file(pinned.origin), pinned) as log:
-                found[pinned.origin] = log.size
-    if elsewhere(home):
-        with log_of(home) as other:
-            note = other.checkpoint()
-            found[other.pinned.origin] = open_checkpoint(note, other.pinned).size if note else 0
-    return tuple(sorted((origin, size) for origin, size in found.items() if size))
-
-
 def log_of(home: Home) -> TransparencyLog:
     """The log that the home records in.
 
     Raises:
         StorageError: if it is its own, and cannot be used.
         StateError: if it is another one that the trust root does not pin.
+        FetchError: if it is a public one, and cannot be found, or is not pinned yet.
     """
-    other = elsewhere(home)
-    return Rekor2Log(other) if other else own_log(home)
+    chosen = _chosen(home)
+    match chosen:
+        case None:
+            return own_log(home)
+        case _Public():
+            try:
+                address, _ = find_public(home, chosen)
+            except InputError as error:  # what waits for the log can wait until that is mended
+                raise FetchError(str(error), mend=error.mend) from error
+            if not _is_pinned(home, address.pinned):
+                raise FetchError(
+                    f"{chosen.name}: is now {address.pinned.origin}, which the trust root does not pin",
+                    mend="say `atlas log use public` again, which pins it",
+                )
+            return connect(address)
+        case _Rekor1():
+            pinned = _pinned(home, chosen.origin, 1)
+            return connect(Address1(chosen.url, pinned, chosen.ca_file))
+        case _Rekor2():
+            pinned = _pinned(home, chosen.origin, 2)
+            return connect(Address(chosen.write_url, chosen.read_url, pinned, chosen.ca_file))
 
 
-def elsewhere(home: Home) -> Address | None:
-    """Where the home records, if not in its own log."""
-    path = home.path / _FILE
-    if not path.exists():
-        return None
-    found = read_document(path, _Elsewhere)
-    for log in load_trust_root(home.trust_path).logs:
-        if log.origin == found.origin:
-            return Address(found.write_url, found.read_url, log, found.ca_file, patience=PATIENCE)
-    raise StateError(
-        f"{path}: the trust root does not pin the log {found.origin}", mend="say `atlas log use` again, with its key"
-    )
+def elsewhere(home: Home) -> str | None:
+    """What a person calls the log that the home records in, if it is not its own."""
+    chosen = _chosen(home)
+    return None if chosen is None else chosen.name if isinstance(chosen, _Public) else chosen.origin
 
 
-def use_rekor2(home: Home, address: Address) -> None:
-    """Record in this log from here on, and pin it; what was recorded elsewhere keeps its receipts.
+def connect(address: Address | Address1) -> TransparencyLog:
+    """A client of a log, with the patience that a user has."""
+    if isinstance(address, Address1):
+        return Rekor1Log(replace(address, patience=PATIENCE))
+    return Rekor2Log(replace(address, patience=PATIENCE))
+
+
+def find_public(home: Home, choice: PublicChoice) -> tuple[Address | Address1, "PublicLogs"]:
+    """Where the chosen public log is now, and what else its trust configuration says.
 
     Raises:
-        InputError: if the trust root pins another key under the same origin.
+        InputError: if the configuration cannot be read, or has no such log.
+        FetchError: if it cannot be fetched, or what was fetched is not authentic.
+    """
+    from atlas.log.trust_config import find_logs
+
+    found = find_logs(choice, home.path / _TUF, dt.datetime.now(dt.UTC))
+    url = found.url.rstrip("/")
+    if choice.rekor == 1:
+        return Address1(url, found.current), found
+    return Address(url, f"{url}/api/v2", found.current), found  # a public shard serves its tiles itself
+
+
+def use(home: Home, chosen: Address | Address1 | PublicChoice, pinned: Sequence[PinnedLog]) -> None:
+    """Record in this log from here on, and pin what is given; what was recorded elsewhere keeps its receipts.
+
+    Raises:
+        InputError: if the trust root pins another key under an origin.
         StorageError: if it cannot be written.
     """
-    with alone(home.path):
-        _pin(home, load_trust_root(home.trust_path), address.pinned)
-    document = {
-        "type": "rekor2",
-        "origin": address.pinned.origin,
-        "writeUrl": address.write_url,
-        "readUrl": address.read_url,
-        "caFile": str(address.ca_file.resolve()) if address.ca_file else None,
-    }
-    home.write(_FILE, json.dumps(document, indent=2).encode() + b"\n")
+    pin(home, pinned)
+    home.write(_FILE, json.dumps(_document(chosen), indent=2).encode() + b"\n")
 
 
 def use_own(home: Home) -> None:
@@ -161,13 +166,56 @@ def use_own(home: Home) -> None:
         raise StorageError(f"{home.path / _FILE}: cannot be removed: {error.strerror}") from error
 
 
-def _pin(home: Home, trust: TrustRoot, pinned: PinnedLog) -> None:
-    for log in trust.logs:
-        if log.origin == pinned.origin:
-            if log.public_key != pinned.public_key:
-                raise InputError(
-                    f"{home.trust_path}: pins another key under the origin {pinned.origin}",
-                    mend="find out which one is right; two logs cannot have one origin",
-                )
-            return
-    home.write(home.trust_path.name, replace(trust, logs=(*trust.logs, pinned)).to_bytes())
+def pin(home: Home, logs: Sequence[PinnedLog]) -> None:
+    """Pin logs in the home's trust root; of one that it pins already, the period of its key is brought up to date.
+
+    Raises:
+        InputError: if it pins another key, or another version of Rekor, under an origin.
+        StorageError: if it cannot be written.
+    """
+    with alone(home.path):
+        _pin(home, load_trust_root(home.trust_path), logs)
+
+
+def _pin(home: Home, trust: TrustRoot, logs: Sequence[PinnedLog]) -> None:
+    known = {log.origin: log for log in trust.logs}
+    for log in logs:
+        old = known.get(log.origin, log)
+        if (old.public_key, old.rekor) != (log.public_key, log.rekor):
+            raise InputError(
+                f"{home.trust_path}: pins another key under the origin {log.origin}, or another version of Rekor",
+                mend="find out which one is right; two logs cannot have one origin",
+            )
+        known[log.origin] = log if log.valid_from or log.valid_until else old
+    if tuple(known.values()) != trust.logs:
+        home.write(home.trust_path.name, replace(trust, logs=tuple(known.values())).to_bytes())
+
+
+def _chosen(home: Home) -> _Rekor1 | _Rekor2 | _Public | None:
+    path = home.path / _FILE
+    return read_document(path, _Choice).root if path.exists() else None
+
+
+def _document(chosen: Address | Address1 | PublicChoice) -> dict[str, Any]:
+    if isinstance(chosen, PublicChoice):
+        return {"type": "public", **chosen.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    ca_file = {"caFile": str(chosen.ca_file.resolve())} if chosen.ca_file else {}
+    if isinstance(chosen, Address1):
+        return {"type": "rekor1", "origin": chosen.pinned.origin, "url": chosen.url, **ca_file}
+    urls = {"writeUrl": chosen.write_url, "readUrl": chosen.read_url}
+    return {"type": "rekor2", "origin": chosen.pinned.origin, **urls, **ca_file}
+
+
+def _is_pinned(home: Home, wanted: PinnedLog) -> bool:
+    known = load_trust_root(home.trust_path).logs
+    return any((log.key_id, log.rekor) == (wanted.key_id, wanted.rekor) for log in known)
+
+
+def _pinned(home: Home, origin: str, rekor: int) -> PinnedLog:
+    for log in load_trust_root(home.trust_path).logs:
+        if (log.origin, log.rekor) == (origin, rekor):
+            return log
+    raise StateError(
+        f"{home.path / _FILE}: the trust root does not pin the log {origin}",
+        mend="say `atlas log use` again, with its key",
+    )

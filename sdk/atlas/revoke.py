@@ -15,8 +15,9 @@ from atlas.log import leaf_hash
 from atlas.log.claim import claim_entry
 from atlas.log.proof import parse_proof
 from atlas.log.seal import sealed_entry
-from atlas.logs import elsewhere, own_origins, past_log, pinned_as, sizes
+from atlas.logs import elsewhere, pinned_as
 from atlas.manifest import parse_manifest
+from atlas.past_logs import own_origins, past_log, sizes
 from atlas.revocation import Cut, Revocation, Subject, TreeHead
 from atlas.trust import TrustRoot
 from atlas.trust_file import load_trust_root
@@ -114,9 +115,7 @@ def _present(home: Home) -> set[tuple[Subject, str]]:
 
 def _closed(home: Home, archive: Archive, revocation: Revocation) -> Revocation:
     origin = revocation.value
-    other = elsewhere(home)
-    present = other.pinned if other else pinned_as(home, home.log_key().public_key())
-    if origin == present.origin:
+    if origin in (elsewhere(home), pinned_as(home, home.log_key().public_key()).origin):
         raise InputError(f"{origin}: the home records in this log", mend=_ROTATE)
     if origin not in own_origins(home):
         return revocation  # of another's log, nobody here can tell which tree is the right one

@@ -18,7 +18,8 @@ from atlas.exchange import TEMPORARY, alone, exchange
 from atlas.home import Home, key_in_token, private_pem
 from atlas.keys import new_authority
 from atlas.log import EmbeddedLog
-from atlas.logs import elsewhere, pinned_as, sizes
+from atlas.logs import elsewhere, pinned_as
+from atlas.past_logs import sizes
 from atlas.revocation import Cut
 from atlas.trust import Authority, TrustRoot
 from atlas.trust_file import load_trust_root
@@ -79,7 +80,7 @@ def rotate_log(home: Home) -> Rotated:
     """
     if other := elsewhere(home):
         raise InputError(
-            f"{home.path}: records in {other.pinned.origin}, whose key is its operator's",
+            f"{home.path}: records in {other}, whose key is its operator's",
             mend="choose the home's own log with `atlas log use own` first",
         )
     with alone(home.path):

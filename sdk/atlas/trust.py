@@ -1,6 +1,7 @@
 """The trust root: everything that is pinned before any evidence is looked at. Evidence never chooses its own root."""
 
 import base64
+import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
@@ -117,10 +118,21 @@ class PinnedLog:
 
     origin: str
     public_key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
+    rekor: int = 2
+    """Major version of Rekor that it speaks. In version 1 the origin stands before the number of one of its trees."""
+    valid_from: dt.datetime | None = None
+    valid_until: dt.datetime | None = None
+    """When the log's key was in use, if that is known."""
     quorum: int = 0
     """How many witnesses must have cosigned a checkpoint before it is believed."""
     witnesses: tuple[Witness, ...] = ()
     """Those that count."""
+
+    def __post_init__(self) -> None:
+        if self.rekor == 1 and not (
+            isinstance(self.public_key, ec.EllipticCurvePublicKey) and isinstance(self.public_key.curve, ec.SECP256R1)
+        ):
+            raise DocumentError(f"log {self.origin!r}: the key of a Rekor v1 log must be ECDSA P-256")
 
     @cached_property
     def der(self) -> bytes:
@@ -200,7 +212,7 @@ class TrustRoot:
                 }
                 for each in self.authorities
             ],
-            "logs": [_log_json(log) for log in self.logs],
+            "logs": [_log_document(log) for log in self.logs],
             "evidenceRoots": [
                 {"name": each.name, "tee": each.tee, "certificate": each.pem, "simulated": each.simulated}
                 for each in self.evidence_roots
@@ -217,9 +229,16 @@ class TrustRoot:
         return {"apiVersion": API_VERSION, "kind": KIND, "spec": spec}
 
 
-def _log_json(log: PinnedLog) -> dict[str, Any]:
+def _log_document(log: PinnedLog) -> dict[str, Any]:
     document: dict[str, Any] = {"origin": log.origin, "publicKey": base64.b64encode(log.der).decode("ascii")}
-    return {**document, "quorum": log.quorum} if log.quorum else document
+    if log.rekor != 2:
+        document["rekor"] = log.rekor
+    for name, time in (("validFrom", log.valid_from), ("validUntil", log.valid_until)):
+        if time:
+            document[name] = time.isoformat()
+    if log.quorum:
+        document["quorum"] = log.quorum
+    return document
 
 
 def load_authority(name: str, pem: str, roles: frozenset[Role], ended: Cut | None = None) -> Authority:
@@ -310,11 +329,20 @@ def load_witness(verifier_key: str) -> Witness:
     return witness
 
 
-def load_log(origin: str, public_key: str, quorum: int = 0, witnesses: tuple[Witness, ...] = ()) -> PinnedLog:
-    """Read a log's key, base64 of DER SubjectPublicKeyInfo.
+def load_log(
+    origin: str,
+    public_key: str,
+    rekor: int = 2,
+    valid_from: dt.datetime | None = None,
+    valid_until: dt.datetime | None = None,
+    quorum: int = 0,
+    witnesses: tuple[Witness, ...] = (),
+) -> PinnedLog:
+    """Read a log's key, base64 of DER SubjectPublicKeyInfo; the rest is as in `PinnedLog`.
 
     Raises:
-        DocumentError: if it is not an Ed25519 or ECDSA public key, or there are fewer witnesses than it must have.
+        DocumentError: if it is not an Ed25519 or ECDSA public key, or not one that such a log has; or if there are
+            fewer witnesses than it must have.
     """
     if quorum > len(witnesses):
         raise DocumentError(
@@ -327,4 +355,4 @@ def load_log(origin: str, public_key: str, quorum: int = 0, witnesses: tuple[Wit
         raise DocumentError(f"log {origin!r}: not a public key in base64 DER: {error}") from error
     if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
         raise DocumentError(f"log {origin!r}: a log's key must be Ed25519 or ECDSA")
-    return PinnedLog(origin, key, quorum, witnesses)
+    return PinnedLog(origin, key, rekor, valid_from, valid_until, quorum, witnesses)

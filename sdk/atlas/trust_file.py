@@ -38,6 +38,9 @@ class _Authority(Strict):
 class _Log(Strict):
     origin: str
     public_key: str = Field(alias="publicKey")
+    rekor: Literal[1, 2] = 2
+    valid_from: AwareDatetime | None = Field(default=None, alias="validFrom")
+    valid_until: AwareDatetime | None = Field(default=None, alias="validUntil")
     quorum: int = Field(default=0, ge=0)
     """How many of the witnesses must have cosigned a checkpoint before it is believed."""
 
@@ -123,7 +126,10 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
     witnesses = tuple(load_witness(each) for each in document.spec.witnesses)
     if len({each.name for each in witnesses}) < len(witnesses):
         raise DocumentError(f"{name}: two witnesses have one name")
-    logs = tuple(load_log(each.origin, each.public_key, each.quorum, witnesses) for each in document.spec.logs)
+    logs = tuple(
+        load_log(each.origin, each.public_key, each.rekor, each.valid_from, each.valid_until, each.quorum, witnesses)
+        for each in document.spec.logs
+    )
     if len({log.origin for log in logs}) < len(logs):
         raise DocumentError(f"{name}: two logs have one origin")
     roots = tuple(

@@ -21,7 +21,7 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from atlas.errors import FetchError, InputError, UnansweredError
+from atlas.errors import FetchError, InputError
 
 MAX_BYTES = 1 << 20
 """Most bytes of one answer's body."""
@@ -129,7 +129,7 @@ class Client:
                     return answer
                 failure, passing = _refused(answer, hint), answer.status in _PASSING
             except FetchError as error:
-                failure, passing = error, isinstance(error, UnansweredError)
+                failure, passing = error, error.passing
             pause = self._timeout * (secrets.randbelow(1000) / 1000 + 0.5) * 2**attempt / 50
             if not passing or attempt == FURTHER_TRIES or time.monotonic() + pause >= deadline:
                 raise failure
@@ -157,13 +157,13 @@ class Client:
         if isinstance(error, _TIMEOUTS) or time.monotonic() >= connection.deadline:
             mend = "check that the service can be reached from here, or give it more time (timeout)"
             seconds = connection.deadline - connection.begun
-            return UnansweredError(f"{url}: no whole answer within {round(seconds, 2):g} s", mend=mend)
+            return FetchError(f"{url}: no whole answer within {round(seconds, 2):g} s", mend=mend, passing=True)
         if isinstance(error, ssl.SSLCertVerificationError):
             mend = "if you trust the service, give the authority that vouches for it (ca_file) and the name it goes by"
             return FetchError(f"{url}: its certificate is not trusted: {error.verify_message}", mend=mend)
         mend = "check the address, and that the service runs and can be reached from here"
-        kind = FetchError if isinstance(error, ssl.SSLError) else UnansweredError
-        return kind(f"{url}: {_words(error)}", mend=mend)
+        passing = not isinstance(error, ssl.SSLError)
+        return FetchError(f"{url}: {_words(error)}", mend=mend, passing=passing)
 
 
 class _Bounded(socket.socket):

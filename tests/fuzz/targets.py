@@ -28,6 +28,7 @@ from atlas.keys import Credential, issue
 from atlas.log import EmbeddedLog, parse_receipt, verify_receipt
 from atlas.log.claim import claim_entry
 from atlas.log.entry import Entry
+from atlas.log.rekor1_wire import parse_entry
 from atlas.manifest import Manifest, parse_manifest, verify_manifest
 from atlas.policy.schema import Policy, parse_policy
 from atlas.revocation import Cut, Revocation, Subject, TreeHead
@@ -36,6 +37,7 @@ from atlas.trust import Authority, PinnedLog, Role, TrustRoot
 from atlas.trust_file import parse_trust_root
 from fuzz.mutate import JSON, JUMBF, TRUST_FILE, YAML, Operator, edit_cbor
 from support import forge
+from support.rekor1 import Rekor1Double
 
 SLOWEST = 1.0
 """Seconds of processor time that one mutant may take."""
@@ -281,7 +283,24 @@ def _receipts(folder: Path) -> Target:
     # a receipt for one entry must never come to prove another
     stranger = partial(_read_receipt, entries[1], (pinned,))
     seeds.append(Seed("receipt of another", receipts[0], stranger, JSON, stranger(receipts[1])))
-    return Target("receipt", Rejected, tuple(seeds))
+    return Target("receipt", Rejected, (*seeds, *_receipts_1(entries[0])))
+
+
+def _receipts_1(entry: Entry) -> list[Seed]:
+    """Receipts of Rekor v1, and the answers that they are made of."""
+    log = Rekor1Double()
+    log.logged(entry)
+    logs = (log.pinned,)
+
+    def judge_answer(raw: bytes) -> object:
+        return _read_receipt(entry, logs, parse_entry(raw).to_bytes())
+
+    judge = partial(_read_receipt, entry, logs)
+    raw, answer = log.receipt(2).to_bytes(), json.dumps(log.answer(2)).encode()
+    return [
+        Seed("receipt of Rekor v1", raw, judge, JSON, judge(raw)),
+        Seed("answer of Rekor v1", answer, judge_answer, JSON, judge_answer(answer)),
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ statement

@@ -14,7 +14,8 @@ from atlas.cli.terminal import console, home_option, json_option, parse_time, pr
 from atlas.errors import InputError
 from atlas.gather import open_archive
 from atlas.home import Home, find_home
-from atlas.logs import elsewhere, own_origins, pinned_as
+from atlas.logs import elsewhere, pinned_as
+from atlas.past_logs import own_origins
 from atlas.revocation import Revocation, Subject, written
 from atlas.revoke import cut_of, subject_of
 from atlas.revoke import revoke as revoke_key
@@ -126,10 +127,12 @@ def _rows(home: Home, trust: TrustRoot) -> Iterator[_Key]:
     for authority in trust.authorities:
         yield _authority(authority, trust, signs=authority.certificate == present)
     other = elsewhere(home)
-    recording = other.pinned if other else pinned_as(home, home.log_key().public_key())
-    own = own_origins(home)
+    own = pinned_as(home, home.log_key().public_key())
+    closed = own_origins(home) - {own.origin}
     for log in trust.logs:
-        yield _log(log, trust, "records" if log == recording else "closed" if log.origin in own else "pinned")
+        records = log.origin == other if other else log == own
+        state = "records" if records else "idle" if log == own else "closed" if log.origin in closed else "pinned"
+        yield _log(log, trust, state)
     pinned = {each.sha256 for each in trust.authorities} | {each.origin for each in trust.logs}
     for each in trust.revoked:
         if each.value not in pinned:

@@ -1,30 +1,25 @@
 """`atlas log`: the home's transparency log."""
 
-import base64
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
+from atlas.cli.log_anchor import anchor, anchors
+from atlas.cli.log_use import use
 from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, home_option, json_option, print_json
 from atlas.errors import InputError
 from atlas.gather import open_archive
 from atlas.home import find_home
 from atlas.log import EmbeddedLog, open_checkpoint, verify_consistency
-from atlas.log.checkpoint import check_origin
 from atlas.log.claim import claim_entry
 from atlas.log.merkle import leaf_hash
-from atlas.log.rekor2 import Address, Rekor2Log
 from atlas.log.server import serve as serve_log
-from atlas.logs import PATIENCE, elsewhere, log_of, own_log, past_log, use_own, use_rekor2
+from atlas.logs import elsewhere, log_of, own_log
 from atlas.manifest import parse_manifest
-from atlas.trust import load_log
+from atlas.past_logs import past_log
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _OTHER = "name another of the home's logs with --origin (`atlas keys list`)"
 
 
@@ -49,8 +44,8 @@ def checkpoint(origin: str | None, home: Path | None, as_json: bool) -> None:
         if note is None:
             raise InputError("the log is empty", mend="run a pipeline or sign an artifact first")
         if as_json:
-            size = open_checkpoint(note, opened.pinned).size
-            print_json({"origin": opened.pinned.origin, "size": size, "checkpoint": note})
+            signed = open_checkpoint(note, opened.pinned)
+            print_json({"origin": signed.origin, "size": signed.size, "checkpoint": note})
         else:
             click.echo(note, nl=False)
 
@@ -110,54 +105,8 @@ def serve(port: int, home: Path | None) -> None:
         server.wait()
 
 
-@log.group()
-def use() -> None:
-    """Choose the log that this home records in from here on."""
-
-
-@use.command()
-@home_option
-def own(home: Path | None) -> None:
-    """Record in the home's own log."""
-    found = find_home(home)
-    use_own(found)
-    console.print(f"{found.path}: records in its own log", soft_wrap=True)
-
-
-@use.command()
-@click.option("--write", "write_url", required=True, help="Address that takes entries.")
-@click.option("--read", "read_url", help="Address of tiles and checkpoints; by default the same.")
-@click.option("--origin", required=True, help="The log's name, as its checkpoints begin.")
-@click.option("--public-key", required=True, type=_FILE, help="The log's key (PEM or DER), from somebody you trust.")
-@click.option("--ca", "ca_file", type=_FILE, help="Certificates that vouch for the server's TLS (PEM).")
-@home_option
-def rekor2(
-    write_url: str, read_url: str | None, origin: str, public_key: Path, ca_file: Path | None, home: Path | None
-) -> None:
-    """Record in a Rekor v2 log that somebody else runs, and pin its key in the trust root."""
-    found = find_home(home)
-    check_origin(origin)
-    pinned = load_log(origin, _key(public_key))
-    address = Address(write_url, read_url or write_url, pinned, ca_file)
-    with Rekor2Log(replace(address, patience=PATIENCE)) as opened:
-        size = open_checkpoint(opened.checkpoint(), pinned).size  # before anything is kept: is it this log?
-    use_rekor2(found, address)
-    console.print(f"{found.path}: records in {origin} ({size} entries) at {write_url}", soft_wrap=True)
-
-
-def _key(path: Path) -> str:
-    """A public key as a trust root has it: base64 of DER."""
-    try:
-        raw = path.read_bytes()
-        key = (
-            serialization.load_pem_public_key(raw)
-            if raw.startswith(b"-----")
-            else serialization.load_der_public_key(raw)
-        )
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{path}: not a public key: {error}") from error
-    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(der).decode("ascii")
+for _each in (anchor, anchors, use):
+    log.add_command(_each)
 
 
 def _open(home: Path | None, origin: str | None = None) -> EmbeddedLog:
@@ -168,7 +117,7 @@ def _open(home: Path | None, origin: str | None = None) -> EmbeddedLog:
     other = elsewhere(found)
     if other:
         raise InputError(
-            f"{found.path}: records in {other.pinned.origin}, which this command cannot ask",
+            f"{found.path}: records in {other}, which this command cannot ask",
             mend="ask that log, or choose the home's own with `atlas log use own`",
         )
     gather_and_tell(found)

@@ -28,7 +28,7 @@ def check_log(logged: Logged, trust: TrustRoot) -> Logged:
         Rejected: RECEIPT_LOG_REVOKED.
     """
     for each in trust.revoked:
-        if each.subject is not Subject.LOG or each.value != logged.origin:
+        if each.subject is not Subject.LOG or not _is_of(logged, each.value):
             continue
         head = each.head
         if head is None or (head.size, head.root) != (logged.tree_size, logged.root):
@@ -71,6 +71,11 @@ def check_signer(
         if logged and logged.time:
             raise Rejected(Code.AUTHORITY_ENDED, expected=str(ended), found=_place(logged, None))
     return trusted
+
+
+def _is_of(logged: Logged, origin: str) -> bool:
+    """Whether an entry is in a log, or in one of the trees of a Rekor v1, whose numbers follow its origin."""
+    return logged.origin == origin or logged.origin.startswith(f"{origin} - ")
 
 
 def _is_older(logged: Logged | None, cut: Cut) -> bool:

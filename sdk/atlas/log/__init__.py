@@ -8,7 +8,9 @@ embedded    a log in one file (`store` is the file)
 server      that log over HTTP
 tiles       the tiles of any Rekor v2 or tlog-tiles log
 rekor2      a Rekor v2 log that somebody else runs
-interface   what gathering needs of either
+rekor1      a Rekor v1 log that somebody else runs (`rekor1_wire` is its form, `promise` what its receipts add)
+public      the logs that Sigstore's trust configuration names (`trust_config` is where that comes from, `choice` which)
+interface   what gathering needs of any
 """
 
 from atlas.log.checkpoint import Checkpoint, open_checkpoint

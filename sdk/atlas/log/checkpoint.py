@@ -1,7 +1,8 @@
 """Checkpoints: a log's signed promise of its size and root (C2SP tlog-checkpoint v1 in C2SP signed-note v1).
 
 A log under Ed25519 signs with type 0x01 of signed-note; one under ECDSA P-256 as Rekor does, whose key id is
-the digest of the key. The name on the log's signature line is its origin.
+the digest of the key. The name on the log's signature line is its origin. A Rekor v1 log has several trees under
+one key; in the text their number follows the origin, which makes them logs of their own.
 """
 
 import re
@@ -27,6 +28,7 @@ KEY_HASH_SIZE = 4
 _CACHED = 256
 _NAME = re.compile(r"[^\s+\x00-\x1f\x7f]+")
 _SIGNATURE = re.compile(r"— ([^\s+\x00-\x1f\x7f]+) ([A-Za-z0-9+/=]+)")
+_TREE = re.compile(r" - [1-9][0-9]{0,18}")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
@@ -66,10 +68,13 @@ def sign_checkpoint(checkpoint: Checkpoint, key: ed25519.Ed25519PrivateKey, log:
 def open_checkpoint(envelope: str, log: PinnedLog) -> Checkpoint:
     """Verify a signed checkpoint under a pinned log's key; signatures by others (witnesses) are ignored.
 
+    Returns:
+        The checkpoint. Its origin is the log's; with a Rekor v1 log, the number of the tree follows.
+
     Raises:
         Rejected: CHECKPOINT_MALFORMED, CHECKPOINT_ORIGIN_MISMATCH or CHECKPOINT_SIGNATURE_INVALID.
     """
-    return _open(_Question(envelope, log.origin, log.der, log))
+    return _open(_Question(envelope, log.origin, log.der, log.rekor, log))
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class _Question:
     envelope: str
     origin: str
     der: bytes
+    rekor: int
     log: PinnedLog = field(compare=False)
 
 
@@ -89,8 +95,10 @@ def _open(question: _Question) -> Checkpoint:
     log = question.log
     text, signatures = split_note(question.envelope)
     checkpoint = parse_text(text)
-    if checkpoint.origin != log.origin:
-        raise Rejected(Code.CHECKPOINT_ORIGIN_MISMATCH, expected=log.origin, found=checkpoint.origin)
+    tree = checkpoint.origin.removeprefix(log.origin)
+    if tree == checkpoint.origin or not (_TREE.fullmatch(tree) if log.rekor == 1 else tree == ""):
+        wanted_origin = f"{log.origin} - <number of a tree>" if log.rekor == 1 else log.origin
+        raise Rejected(Code.CHECKPOINT_ORIGIN_MISMATCH, expected=wanted_origin, found=checkpoint.origin)
     wanted = (log.origin, log.key_id[:KEY_HASH_SIZE])
     own = [value for name, key_hash, value in signatures if (name, key_hash) == wanted]
     if not own:

@@ -1,10 +1,11 @@
-"""What a log records of a manifest: `hashedrekord` 0.0.2 (Rekor v2 specification, sections 4.3 and 6.1).
+"""What a log records of a manifest: `hashedrekord` 0.0.2 (Rekor v2 specification, sections 4.3 and 6.1), or 0.0.1.
 
 An entry says that the holder of a key signed a digest. For a C2PA manifest it is the claim's own signature,
 so no second one is made. Only ECDSA: C2PA's other algorithms have no form that Rekor v2 takes.
 """
 
 import json
+import textwrap
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -20,6 +21,8 @@ from atlas.log.encoding import fields, from_base64, load_json, to_base64
 
 KIND = "hashedrekord"
 VERSION = "0.0.2"
+VERSION_1 = "0.0.1"
+"""As Rekor v1 records it."""
 MAX_REQUEST = 64 * 1024
 """Bytes; an entry must fit the two-byte length of an entry bundle (C2SP tlog-tiles)."""
 
@@ -91,9 +94,22 @@ class Entry:
         # RFC 8785 at a tenth of its library's cost: names and values are ASCII that needs no escape.
         return json.dumps(body, sort_keys=True, separators=(",", ":")).encode("ascii")
 
-    def canonical_body(self) -> bytes:
-        """The bytes that the log hashes into its tree: canonical JSON (RFC 8785)."""
-        return self._canonical_body
+    def canonical_body(self, rekor: int = 2) -> bytes:
+        """The bytes that a log hashes into its tree: canonical JSON (RFC 8785).
+
+        Args:
+            rekor: major version of Rekor that the log speaks. In version 1 this is also the request to record it.
+        """
+        return self._canonical_body_1 if rekor == 1 else self._canonical_body
+
+    @cached_property
+    def _canonical_body_1(self) -> bytes:
+        name = _PARAMETERS[self.algorithm].digest.name
+        key = _pem("CERTIFICATE", self.certificate) if self.certificate else _pem("PUBLIC KEY", self.public_key or b"")
+        signature = {"content": to_base64(self.signature), "publicKey": {"content": to_base64(key)}}
+        data = {"hash": {"algorithm": name, "value": self.digest.hex()}}
+        body = {"apiVersion": VERSION_1, "kind": KIND, "spec": {"data": data, "signature": signature}}
+        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     def to_request(self) -> dict[str, Any]:
         """The JSON that asks a log to record the entry (Rekor v2, `CreateEntryRequest`)."""
@@ -116,6 +132,12 @@ class Entry:
             key.verify(self.signature, self.digest, ec.ECDSA(utils.Prehashed(parameters.digest)))
         except InvalidSignature as error:
             raise InputError("the signature of the log entry does not verify") from error
+
+
+def _pem(label: str, der: bytes) -> bytes:
+    """RFC 7468, in the one form that Go writes."""
+    lines = textwrap.fill(to_base64(der), 64)
+    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode("ascii")
 
 
 def _load_key(certificate: bytes | None, public_key: bytes | None) -> object:

@@ -1,7 +1,8 @@
-"""Receipts: a log's proof that it holds an entry (Sigstore `TransparencyLogEntry`, protobuf-JSON, Rekor v2).
+"""Receipts: a log's proof that it holds an entry (Sigstore `TransparencyLogEntry`, protobuf-JSON, Rekor v2 and v1).
 
 Nothing in a receipt is believed for its own sake: the log is looked up among the pinned ones, every number is
-compared with the signed checkpoint, and the entry is what the verifier computed from the manifest itself.
+compared with the signed checkpoint, and the entry is what the verifier computed from the manifest itself. A receipt of
+Rekor v1 also holds the log's promise, which states a time; only a log that is pinned as one of that version gives it.
 """
 
 import datetime as dt
@@ -15,8 +16,9 @@ from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.log.checkpoint import open_checkpoint
 from atlas.log.encoding import fields, from_base64, load_json, to_base64, to_integer
-from atlas.log.entry import KIND, VERSION, Entry
+from atlas.log.entry import KIND, VERSION, VERSION_1, Entry
 from atlas.log.merkle import HASH_SIZE, leaf_hash, root_from_inclusion
+from atlas.log.promise import Promise, read_promise, verify_promise
 from atlas.log.witness import witnessed
 from atlas.trust import PinnedLog
 
@@ -39,6 +41,7 @@ class Receipt:
         path: the sibling hashes, lowest first.
         checkpoint: the signed note for that tree.
         body: the entry as the log hashed it.
+        promise: the log's promise; of Rekor v1 always, of Rekor v2 never.
     """
 
     index: int
@@ -49,10 +52,16 @@ class Receipt:
     path: tuple[bytes, ...]
     checkpoint: str
     body: bytes
+    promise: Promise | None = None
+
+    @property
+    def rekor(self) -> int:
+        """Major version of Rekor that it is of."""
+        return 1 if self.promise else 2
 
     def to_json(self) -> dict[str, Any]:
         """The document that `parse_receipt` reads."""
-        return {
+        document: dict[str, Any] = {
             "canonicalizedBody": to_base64(self.body),
             "inclusionProof": {
                 "checkpoint": {"envelope": self.checkpoint},
@@ -61,10 +70,14 @@ class Receipt:
                 "rootHash": to_base64(self.root),
                 "treeSize": str(self.tree_size),
             },
-            "kindVersion": {"kind": KIND, "version": VERSION},
+            "kindVersion": {"kind": KIND, "version": VERSION_1 if self.promise else VERSION},
             "logId": {"keyId": to_base64(self.log_id)},
             "logIndex": str(self.index),
         }
+        if self.promise:
+            document["integratedTime"] = str(self.promise.time)
+            document["inclusionPromise"] = {"signedEntryTimestamp": to_base64(self.promise.signature)}
+        return document
 
     def to_bytes(self) -> bytes:
         """The receipt as canonical JSON (RFC 8785)."""
@@ -76,7 +89,9 @@ class Logged:
     """What a verified receipt proves: that the log `origin` holds the entry at `index`."""
 
     origin: str
+    """As the checkpoint says; of Rekor v1 with the number of the tree, which is a log of its own."""
     index: int
+    """In the tree; a Rekor v1 log also counts through all of its trees, which is not this."""
     tree_size: int
     root: bytes
     leaf: bytes
@@ -109,12 +124,9 @@ def parse_receipt_document(document: object) -> Receipt:
         ["logIndex", "logId", "kindVersion", "inclusionProof", "canonicalizedBody"],
         ["integratedTime", "inclusionPromise"],
     )
-    # First of all, so that an entry of an older Rekor is called what it is.
-    _check_kind(fields(outer["kindVersion"], ["kind", "version"]))
-    if "inclusionPromise" in outer:
-        raise ValueError("with an inclusion promise, which Rekor v2 does not give")
-    if outer.get("integratedTime", "0") != "0":
-        raise ValueError("with a time, which Rekor v2 does not state")
+    # First of all, so that an entry of another kind is called what it is.
+    version = _version(fields(outer["kindVersion"], ["kind", "version"]))
+    promise = read_promise(outer, given=version == VERSION_1)
     proof = fields(outer["inclusionProof"], ["logIndex", "rootHash", "treeSize", "hashes", "checkpoint"])
     path = proof["hashes"]
     if not isinstance(path, list) or len(path) > MAX_PATH:
@@ -132,18 +144,21 @@ def parse_receipt_document(document: object) -> Receipt:
         path=tuple([from_base64(sibling, HASH_SIZE) for sibling in path]),
         checkpoint=envelope,
         body=from_base64(outer["canonicalizedBody"]),
+        promise=promise,
     )
 
 
-def _check_kind(kind: dict[str, Any]) -> None:
-    if not isinstance(kind["kind"], str) or not isinstance(kind["version"], str):
+def _version(kind: dict[str, Any]) -> str:
+    version = kind["version"]
+    if not isinstance(kind["kind"], str) or not isinstance(version, str):
         raise ValueError("kind and version are not strings")
-    if (kind["kind"], kind["version"]) != (KIND, VERSION):
+    if kind["kind"] != KIND or version not in (VERSION, VERSION_1):
         raise Rejected(
             Code.RECEIPT_KIND_UNKNOWN,
-            expected=f"{KIND} {VERSION}",
-            found=f"{kind['kind']} {kind['version']}"[:80],
+            expected=f"{KIND} {VERSION} or {VERSION_1}",
+            found=f"{kind['kind']} {version}"[:80],
         )
+    return version
 
 
 def verify_receipt(receipt: Receipt, entry: Entry, logs: Sequence[PinnedLog]) -> Logged:
@@ -157,30 +172,22 @@ def verify_receipt(receipt: Receipt, entry: Entry, logs: Sequence[PinnedLog]) ->
     Raises:
         Rejected: RECEIPT_LOG_UNKNOWN, CHECKPOINT_*, RECEIPT_TREE_SIZE_MISMATCH, RECEIPT_ROOT_MISMATCH,
             RECEIPT_INDEX_MISMATCH, RECEIPT_ENTRY_MISMATCH, RECEIPT_INCLUSION_INVALID, COSIGNATURE_INVALID or
-            WITNESS_QUORUM_MISSED.
+            WITNESS_QUORUM_MISSED; of Rekor v1 also RECEIPT_PROMISE_INVALID or RECEIPT_OUTSIDE_VALIDITY.
     """
-    log = next((each for each in logs if each.key_id == receipt.log_id), None)
+    log = next((each for each in logs if (each.key_id, each.rekor) == (receipt.log_id, receipt.rekor)), None)
     if log is None:
         raise Rejected(
             Code.RECEIPT_LOG_UNKNOWN,
-            expected=", ".join(each.origin for each in logs),
-            found=f"a log whose key id is {receipt.log_id.hex()}",
+            expected=", ".join(f"{each.origin} (Rekor v{each.rekor})" for each in logs),
+            found=f"a log (Rekor v{receipt.rekor}) whose key id is {receipt.log_id.hex()}",
         )
     signed = open_checkpoint(receipt.checkpoint, log)
     if receipt.tree_size != signed.size:
         raise Rejected(Code.RECEIPT_TREE_SIZE_MISMATCH, expected=str(signed.size), found=str(receipt.tree_size))
     if receipt.root != signed.root:
         raise Rejected(Code.RECEIPT_ROOT_MISMATCH, expected=signed.root.hex(), found=receipt.root.hex())
-    if receipt.index != receipt.proof_index:
-        raise Rejected(Code.RECEIPT_INDEX_MISMATCH, expected=str(receipt.proof_index), found=str(receipt.index))
-    if receipt.index >= signed.size:
-        raise Rejected(
-            Code.RECEIPT_INDEX_MISMATCH,
-            "the receipt's index is outside of the log",
-            expected=f"below {signed.size}",
-            found=str(receipt.index),
-        )
-    body = entry.canonical_body()
+    _check_index(receipt, signed.size)
+    body = entry.canonical_body(log.rekor)
     if receipt.body != body:
         raise Rejected(
             Code.RECEIPT_ENTRY_MISMATCH,
@@ -188,7 +195,30 @@ def verify_receipt(receipt: Receipt, entry: Entry, logs: Sequence[PinnedLog]) ->
             found=f"an entry with leaf hash {leaf_hash(receipt.body).hex()}",
         )
     leaf = leaf_hash(body)
-    root = root_from_inclusion(receipt.index, signed.size, leaf, receipt.path)
+    root = root_from_inclusion(receipt.proof_index, signed.size, leaf, receipt.path)
     if root != signed.root:
         raise Rejected(Code.RECEIPT_INCLUSION_INVALID, expected=signed.root.hex(), found=root.hex())
-    return Logged(log.origin, receipt.index, signed.size, signed.root, leaf, witnessed(receipt.checkpoint, log))
+    times = [witnessed(receipt.checkpoint, log)]
+    if receipt.promise:
+        times.append(verify_promise(receipt.promise, body, receipt.index, log))
+    earliest = min((each for each in times if each), default=None)
+    return Logged(signed.origin, receipt.proof_index, signed.size, signed.root, leaf, earliest)
+
+
+def _check_index(receipt: Receipt, size: int) -> None:
+    if receipt.rekor == 1 and receipt.index < receipt.proof_index:
+        raise Rejected(
+            Code.RECEIPT_INDEX_MISMATCH,
+            "the receipt's index in the whole log is below the one in a tree of it",
+            expected=f"{receipt.proof_index} or above",
+            found=str(receipt.index),
+        )
+    if receipt.rekor == 2 and receipt.index != receipt.proof_index:
+        raise Rejected(Code.RECEIPT_INDEX_MISMATCH, expected=str(receipt.proof_index), found=str(receipt.index))
+    if receipt.proof_index >= size:
+        raise Rejected(
+            Code.RECEIPT_INDEX_MISMATCH,
+            "the receipt's index is outside of the log",
+            expected=f"below {size}",
+            found=str(receipt.proof_index),
+        )

@@ -7,18 +7,18 @@ for writing and reading are given apart, because Rekor serves no tiles itself.
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from atlas.errors import AtlasError, FetchError, InputError, Rejected, UnansweredError
+from atlas.errors import AtlasError, FetchError, InputError, Rejected
 from atlas.log.checkpoint import Checkpoint, open_checkpoint
+from atlas.log.client import record_all
 from atlas.log.entry import KIND, VERSION, Entry
 from atlas.log.merkle import leaf_hash
 from atlas.log.receipt import Receipt, parse_receipt, verify_receipt
-from atlas.log.retry import Patience
+from atlas.log.retry import PASSING, Patience
 from atlas.log.tail import Tail
 from atlas.log.tiles import TileReader
 from atlas.trust import PinnedLog
@@ -29,7 +29,6 @@ AT_ONCE = 256
 """Requests in flight: the log answers when its next checkpoint is published, however many there are."""
 
 _CREATED, _BAD, _MISSING, _FROZEN, _DUPLICATE = 201, 400, 404, 405, 409
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -86,35 +85,15 @@ class Rekor2Log:
         """Have the log record entries; those that it holds already keep their place.
 
         Returns:
-            For each, in their order: its verified receipt; or an `InputError` if the log refuses it for what it is, a
-            `FetchError` if the log cannot be reached or takes too long, a `Rejected` if what it answers does not hold.
-            After either of the last two no further entries are sent.
+            For each, in their order, its verified receipt or why there is none, as `record_all`.
         """
         if not entries:
             return []
-        over: list[AtlasError] = []
         try:
             tail = Tail(self.read, self._newest)
         except (FetchError, Rejected) as error:
             return [error for _ in entries]
-
-        def record(entry: Entry) -> Receipt | AtlasError:
-            if over:
-                return over[0]
-            try:
-                return self._record(entry, tail)
-            except InputError as error:
-                return error
-            except (FetchError, Rejected) as error:
-                over.append(error)
-                return error
-
-        with ThreadPoolExecutor(min(AT_ONCE, len(entries)), "atlas-rekor") as pool:
-            try:
-                return list(pool.map(record, entries))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        return record_all(entries, lambda entry: self._record(entry, tail), AT_ONCE)
 
     def checkpoint(self) -> str:
         """The newest published checkpoint, a signed note; verified.
@@ -150,14 +129,16 @@ class Rekor2Log:
         note = self.checkpoint()
         signed = open_checkpoint(note, self.pinned)
         if index >= signed.size:  # its checkpoints are published later than it answers
-            raise UnansweredError(
-                f"{self._address.read_url}: its checkpoint has {signed.size} entries, and {index} is asked for"
+            raise FetchError(
+                f"{self._address.read_url}: its checkpoint has {signed.size} entries, and {index} is asked for",
+                passing=True,
             )
         reader = TileReader(self.read, signed.size)
         try:
             body, path = reader.entry(index), tuple(reader.inclusion(index))
         except InputError as error:
-            raise UnansweredError(f"{self._address.read_url}: {error}", mend="check the address for reading") from error
+            mend = "check the address for reading"
+            raise FetchError(f"{self._address.read_url}: {error}", mend=mend, passing=True) from error
         found = Receipt(index, self.pinned.key_id, index, signed.size, signed.root, path, note, body)
         verify_receipt(found, entry, [self.pinned])
         return found
@@ -173,13 +154,15 @@ class Rekor2Log:
         for left in self._patience.tries():
             try:
                 answer = self._ask("GET", url, None, left)
-            except UnansweredError as error:
+            except FetchError as error:
+                if not error.passing:
+                    raise
                 failure = error
                 continue
             if answer.status in (200, _MISSING):
                 return answer.body if answer.status == 200 else None
             failure = FetchError(f"{url}: answered {answer.status}", mend="check the address for reading")
-            if answer.status not in _PASSING:
+            if answer.status not in PASSING:
                 break
         raise failure
 
@@ -197,11 +180,13 @@ class Rekor2Log:
                     return self._accepted(answer.body, entry)
                 if answer.status == _DUPLICATE:
                     return self.receipt(self._index(answer.headers.get("x-log-index")), entry)
-            except UnansweredError as error:
+            except FetchError as error:
+                if not error.passing:
+                    raise
                 failure = error
                 continue
             failure = self._refusal(answer)
-            if answer.status not in _PASSING:
+            if answer.status not in PASSING:
                 break
         raise failure
 
@@ -212,9 +197,10 @@ class Rekor2Log:
 
     def _index(self, stated: str | None) -> int:
         if stated is None or not stated.isdecimal() or len(stated) > 18:
-            raise UnansweredError(
+            raise FetchError(
                 f"{self._address.write_url}: says that it holds the entry already, and not where",
                 mend="update the log: Rekor v2 states the index in the header x-log-index",
+                passing=True,
             )
         return int(stated)
 
@@ -227,7 +213,7 @@ class Rekor2Log:
         if answer.status == _FROZEN:
             mend = "this shard takes no more entries: pin the log's next one, and keep this one for old receipts"
             return FetchError(f"{self._address.write_url}: is frozen", mend=mend)
-        mend = "try again later" if answer.status in _PASSING else "check the address for writing"
+        mend = "try again later" if answer.status in PASSING else "check the address for writing"
         return FetchError(f"{self._address.write_url}: answered {answer.status}: {words}", mend=mend)
 
     def _ask(self, method: str, url: str, body: bytes | None, left: float) -> Answer:

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+"""Status codes of HTTP for trouble that may pass."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
 

@@ -223,3 +223,5 @@ def test_a_home_that_records_elsewhere_does_not_rotate_that_log(atlas: Here) -> 
     (atlas.home / "log.json").write_text(json.dumps(document))
     atlas("keys", "rotate", "--log").refused("records in log.example")
     assert one(atlas, "records", "log")["name"] == "log.example"
+    own = one(atlas, "idle", "log")["name"]
+    atlas("keys", "revoke", own, "--reason", "r").refused("the home records in this log")

@@ -59,9 +59,9 @@ def receipt_with_a_time(world: World) -> Outcome:
 
 @attack(Part.LOG, Code.RECEIPT_KIND_UNKNOWN, answers="downgrade")
 def receipt_of_an_older_kind(world: World) -> Outcome:
-    """Presents the receipt as one of an older kind, whose checks were weaker."""
+    """Presents the receipt as one of a kind that Rekor once had, whose checks were weaker."""
     raw = world.receipt(world.model).to_bytes()
-    world.put_receipt(world.model, raw.replace(b'"version":"0.0.2"', b'"version":"0.0.1"'))
+    world.put_receipt(world.model, raw.replace(b'"kind":"hashedrekord"', b'"kind":"rekord"'))
     return world.verify()
 
 

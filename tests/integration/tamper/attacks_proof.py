@@ -13,7 +13,7 @@ from atlas.logs import own_log
 from atlas.manifest import parse_manifest
 from atlas.record import Recording, Reveal, record_waiting
 from atlas.statement import Statement
-from atlas.trust import PinnedLog, TimestampAuthority
+from atlas.trust import TimestampAuthority
 from integration.tamper.registry import Part, attack
 from integration.tamper.world import Made, Outcome, World
 from support.tsa import Tsa
@@ -45,7 +45,7 @@ def witnessed(world: World, *numbers: int, time: int = 0) -> None:
     """Demand two of three witnesses for the home's log, and have these cosign all checkpoints that are kept."""
     trust = world.trust
     [log] = trust.logs
-    pinned = PinnedLog(log.origin, log.public_key, 2, WITNESSES)
+    pinned = replace(log, quorum=2, witnesses=WITNESSES)
     world.write_trust(world.home.trust_path, replace(trust, logs=(pinned,), witnesses=WITNESSES))
     each_proof(world, lambda each: noted(each, lambda note: cosigned(note, *numbers, time=time)))
 

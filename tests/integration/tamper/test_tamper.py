@@ -32,6 +32,11 @@ class TestControl:
         outcome = world.verify(remeasure=True)
         assert (outcome.exit, outcome.codes, outcome.warnings) == (0, frozenset(), frozenset()), outcome.text
 
+    def test_model_that_a_log_of_version_1_recorded_holds(self, world: World) -> None:
+        from integration.tamper.attacks_log_v1 import genuine, received  # the registry loads it, in its own order
+
+        assert received(world, genuine(world)).exit == 0
+
     @pytest.mark.parametrize("name", ["rows.csv", "raw", "data", "test"])
     def test_ancestor_holds(self, world: World, name: str) -> None:
         assert world.verify(world.made[name], policy=world.policy()).exit == 0

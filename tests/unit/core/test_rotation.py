@@ -21,8 +21,9 @@ from atlas.gather import gather, open_archive
 from atlas.home import Home, create_home, open_home
 from atlas.lineage import Facts, establish
 from atlas.log import open_checkpoint, verify_consistency
-from atlas.logs import own_log, own_origins, past_log
+from atlas.logs import own_log
 from atlas.manifest import sign_statement
+from atlas.past_logs import own_origins, past_log
 from atlas.record import Recording, Reveal, record_waiting
 from atlas.revocation import Revocation, Subject
 from atlas.revoke import revoke

@@ -1,6 +1,8 @@
 import base64
 import contextlib
+import datetime as dt
 import json
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,6 +22,7 @@ from atlas.trust import (
     load_evidence_root,
     load_log,
 )
+from atlas.trust_file import parse_trust_root
 from support import forge
 from support.forge import authority, now, step
 
@@ -134,6 +137,23 @@ class TestTrustRoot:
         )
         assert read == root
         assert read.sha256 == root.sha256
+
+    def test_a_log_of_rekor_v1_and_its_period(self) -> None:
+        begin, end = dt.datetime(2021, 1, 12, tzinfo=dt.UTC), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+        log = PinnedLog("rekor.example", ec.generate_private_key(ec.SECP256R1()).public_key(), 1, begin, end)
+        root = TrustRoot((), (log,))
+        assert parse_trust_root(root.to_bytes()) == root
+        [document] = root.to_json()["spec"]["logs"]
+        assert (document["rekor"], document["validFrom"]) == (1, "2021-01-12T00:00:00+00:00")
+        assert root.sha256 != TrustRoot((), (replace(log, valid_until=None),)).sha256
+        ever = {**root.to_json(), "spec": {"logs": [{**document, "validFrom": "0001-01-01T00:00:00+23:59"}]}}
+        assert len(parse_trust_root(json.dumps(ever).encode()).sha256) == 64
+        for field, value in (("rekor", 3), ("validUntil", "2026-01-01T00:00:00"), ("validUntil", "never")):
+            wrong = {**root.to_json(), "spec": {"logs": [{**document, field: value}]}}
+            with pytest.raises(DocumentError, match=field):
+                parse_trust_root(json.dumps(wrong).encode())
+        with pytest.raises(DocumentError, match="must be ECDSA P-256"):
+            load_log("o", der64(ED25519), 1)
 
     @pytest.mark.parametrize(
         "other",

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.keys import key_digest
-from atlas.lineage.standing import check_signer
+from atlas.lineage.standing import check_log, check_signer
 from atlas.log import Logged
 from atlas.manifest import verify_manifest
 from atlas.revocation import Cut, Revocation, Subject
@@ -89,6 +89,20 @@ def test_what_proves_that_an_entry_is_older(world: World, cut: Cut, place: Logge
     with pytest.raises(Rejected) as caught:
         check_signer(trusted, place, None, trust)
     assert caught.value.code is Code.SIGNER_REVOKED
+
+
+@pytest.mark.parametrize(
+    ("origin", "revoked"), [("rekor.test - 17", True), ("rekor.test", True), ("rekor.test2", False)]
+)
+def test_a_revoked_rekor_v1_is_revoked_with_all_its_trees(world: World, origin: str, revoked: bool) -> None:
+    trust = replace(world.trust, revoked=(Revocation(Subject.LOG, "rekor.test", "shut"),))
+    place = logged(origin=origin)
+    if not revoked:
+        assert check_log(place, trust) is place
+        return
+    with pytest.raises(Rejected) as caught:
+        check_log(place, trust)
+    assert caught.value.code is Code.RECEIPT_LOG_REVOKED
 
 
 def test_a_receipt_that_does_not_hold_is_named(world: World) -> None:

@@ -302,7 +302,7 @@ def test_after_a_lie_nothing_more_is_sent(world: World) -> None:
     entries = [make_entry(f"entry {number}") for number in range(300)]
     world.front.faults = [rewritten(b'"version":"0.0.2"', b'"version":"0.0.1"')] * 300
     answers = world.client.record(entries)
-    assert all(isinstance(each, Rejected) and each.code is Code.RECEIPT_KIND_UNKNOWN for each in answers)
+    assert all(isinstance(each, Rejected) and each.code is Code.RECEIPT_MALFORMED for each in answers)
     assert world.log.size < 300
 
 
@@ -323,7 +323,8 @@ def test_one_failure_among_many_loses_nothing(world: World) -> None:
     ("old", "new", "code"),
     [
         (b'"treeSize":"1"', b'"treeSize":"2"', Code.RECEIPT_TREE_SIZE_MISMATCH),
-        (b'"version":"0.0.2"', b'"version":"0.0.1"', Code.RECEIPT_KIND_UNKNOWN),
+        (b'"version":"0.0.2"', b'"version":"0.0.3"', Code.RECEIPT_KIND_UNKNOWN),
+        (b'"version":"0.0.2"', b'"version":"0.0.1"', Code.RECEIPT_MALFORMED),
         (b'"logIndex":"0"', b'"logIndex":"7"', Code.RECEIPT_INDEX_MISMATCH),
         (b'"hashes":[]', b'"hashes":["' + b"A" * 43 + b'="]', Code.RECEIPT_INCLUSION_INVALID),
         (b"{", b"[", Code.RECEIPT_MALFORMED),
