@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import AtlasError, StateError, StepError
 from atlas.statement import NO_EVIDENCE
-from atlas_components import notary
+from atlas_components import notary, pod
 
 if TYPE_CHECKING:
     from atlas.home import Home
@@ -24,7 +24,7 @@ FLAGS = ("--executor-input", "--component", "--image", "--code")
 OPTIONAL = ("--evidence", "--compat")
 
 EVIDENCE = "ATLAS_EVIDENCE"
-"""Names the provider of evidence, where the pipeline does not."""
+"""Names the provider of evidence, where neither the pipeline nor the pod's annotation does."""
 ALLOWED = "allowed"
 UNATTESTED = "ATLAS_UNATTESTED"
 """`allowed` lets a step go on whose provider fails; it is recorded as unattested."""
@@ -132,7 +132,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> notary.Order:
         given["--component"],
         given["--image"],
         given["--code"],
-        _evidence(given.get("--evidence", ""), environment.get(EVIDENCE, "")),
+        _evidence(given.get("--evidence", ""), environment),
         _unattested(environment.get(UNATTESTED, "")),
     )
 
@@ -148,18 +148,22 @@ def _unattested(value: str) -> bool:
     return value == ALLOWED
 
 
-def _evidence(ordered: str, environment: str) -> str:
-    """The provider that is asked for; what the pipeline orders, the environment cannot take away.
+def _evidence(ordered: str, environment: Mapping[str, str]) -> str:
+    """The provider that is asked for. Whoever says one says the same: nobody's word goes before another's.
 
     Raises:
-        StepError: if the two differ.
+        StepError: if two differ.
     """
-    if ordered and environment and ordered != environment:
-        raise StepError(
-            f"the pipeline orders evidence of {ordered[:40]!r}, and {EVIDENCE} says {environment[:40]!r}",
-            mend=f"unset {EVIDENCE}, or instrument the pipeline with the provider that is meant",
-        )
-    return ordered or environment or NO_EVIDENCE
+    said = {
+        "the pipeline orders evidence of": ordered,
+        f"the pod's annotation {pod.ANNOTATION} says": environment.get(pod.VARIABLE, ""),
+        f"{EVIDENCE} says": environment.get(EVIDENCE, ""),
+    }
+    choices = {name for name in said.values() if name}
+    if len(choices) > 1:
+        words = [f"{who} {name[:40]!r}" for who, name in said.items() if name]
+        raise StepError(", and ".join(words), mend="let them name the same provider, or only one of them any")
+    return choices.pop() if choices else NO_EVIDENCE
 
 
 def _in_words(action: Callable[[], None]) -> Refusal:

@@ -10,7 +10,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from atlas.errors import DocumentError
 from atlas_components.documents import dump_documents
-from atlas_components.ir import RUNNER, instrument_spec
+from atlas_components.ir import RUNNER, instrument_pipeline
 
 
 def instrument(pipeline: Any, runner: Sequence[str] = RUNNER, evidence: str = "") -> Any:
@@ -35,10 +35,12 @@ def instrument(pipeline: Any, runner: Sequence[str] = RUNNER, evidence: str = ""
             f"{getattr(pipeline, '__name__', pipeline)!r} is not a pipeline",
             mend="decorate the function with @dsl.pipeline",
         )
-    spec = pipeline.pipeline_spec
-    instrumented = instrument_spec(json_format.MessageToDict(spec), runner, evidence)
+    spec, platform = pipeline.pipeline_spec, pipeline.platform_spec
+    instrumented, shown = instrument_pipeline(
+        json_format.MessageToDict(spec), json_format.MessageToDict(platform), runner, evidence
+    )
     if isinstance(pipeline, graph_component.GraphComponent):
         spec.CopyFrom(json_format.ParseDict(instrumented, pipeline_spec_pb2.PipelineSpec()))
+        platform.CopyFrom(json_format.ParseDict(shown, pipeline_spec_pb2.PlatformSpec()))
         return pipeline
-    platform = json_format.MessageToDict(pipeline.platform_spec)
-    return components.load_component_from_text(dump_documents([instrumented, *([platform] if platform else [])]))
+    return components.load_component_from_text(dump_documents([instrumented, *([shown] if shown else [])]))

@@ -20,6 +20,7 @@ from typing import Any
 
 from atlas.canonical import dump_canonical
 from atlas.errors import DocumentError
+from atlas_components.pod import instrument_platform
 
 PROVENANCE = "atlas_provenance"
 """The output artifact that carries a step's provenance folder."""
@@ -100,19 +101,37 @@ def instrument_spec(spec: Mapping[str, Any], runner: Sequence[str] = RUNNER, evi
     return new
 
 
+def instrument_pipeline(
+    spec: Mapping[str, Any], platform: Mapping[str, Any], runner: Sequence[str] = RUNNER, evidence: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Instrument a pipeline spec, and the platform spec that goes with it (empty if there is none).
+
+    Raises:
+        DocumentError: as `instrument_spec` and `instrument_platform` do.
+    """
+    new = instrument_spec(spec, runner, evidence)
+    return new, instrument_platform(platform, _orders(spec), _orders(new))
+
+
 def instrument_documents(documents: Sequence[Any], runner: Sequence[str] = RUNNER, evidence: str = "") -> list[Any]:
-    """Instrument each pipeline of a YAML file's documents; platform specs and other kinds stay as they are.
+    """Instrument each pipeline of a YAML file's documents, with its platform spec; other kinds stay as they are.
 
     Raises:
         DocumentError: also if there is no pipeline among them.
     """
     new = list(copy.deepcopy(documents))
     found = False
-    for i, document in enumerate(new):
+    for i, document in enumerate(documents):
         if _is_manifest(document):
-            document["spec"]["pipelineSpec"] = instrument_spec(document["spec"]["pipelineSpec"], runner, evidence)
+            of = new[i]["spec"]
+            of["pipelineSpec"], platform = instrument_pipeline(
+                of["pipelineSpec"], of.get("platformSpec") or {}, runner, evidence
+            )
+            of.update({"platformSpec": platform} if platform else {})
         elif _is_spec(document):
-            new[i] = instrument_spec(document, runner, evidence)
+            place = next((i for i, each in enumerate(new) if _is_platform(each)), len(new))
+            new[i], platform = instrument_pipeline(document, new[place] if place < len(new) else {}, runner, evidence)
+            new[place:] = [*([platform] if platform else []), *new[place + 1 :]]
         else:
             continue
         found = True
@@ -128,7 +147,7 @@ def pipelines(documents: Sequence[Any]) -> Iterator[tuple[dict[str, Any], dict[s
         DocumentError: if there is no pipeline among them.
     """
     found = False
-    platform: dict[str, Any] = next((each for each in documents if isinstance(each, dict) and "platforms" in each), {})
+    platform: dict[str, Any] = next((each for each in documents if _is_platform(each)), {})
     for document in documents:
         if _is_manifest(document):
             yield document["spec"]["pipelineSpec"], document["spec"].get("platformSpec") or {}
@@ -193,6 +212,11 @@ def component_name(executor: Executor, executors: Mapping[str, Executor]) -> str
     return _component(base if twin and twin.code_sha256 == executor.code_sha256 else executor.label)
 
 
+def _orders(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The provider of evidence that each executor's prefix orders; empty if it orders none."""
+    return {each.label: each.declared_evidence for each in container_executors(spec)}
+
+
 def _prefix(executor: Executor, executors: Mapping[str, Executor], evidence: str) -> list[str]:
     prefix = [*_EXECUTOR_INPUT, "--component", component_name(executor, executors), "--image", executor.image]
     prefix += ["--code", executor.code_sha256]
@@ -251,6 +275,10 @@ def _strings(container: Mapping[str, Any], key: str, label: str) -> list[str]:
 
 def _is_spec(document: object) -> bool:
     return isinstance(document, dict) and "deploymentSpec" in document and "root" in document
+
+
+def _is_platform(document: object) -> bool:
+    return isinstance(document, dict) and "platforms" in document
 
 
 def _is_manifest(document: object) -> bool:

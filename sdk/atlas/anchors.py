@@ -19,7 +19,7 @@ from pydantic import Field
 
 from atlas.codes import Code
 from atlas.document import Strict, read_document
-from atlas.errors import AtlasError, InputError, Rejected, StateError
+from atlas.errors import InputError, Rejected, StateError
 from atlas.home import Home
 from atlas.log import (
     Algorithm,
@@ -34,6 +34,7 @@ from atlas.log import (
     verify_receipt,
 )
 from atlas.log.checkpoint import peek_checkpoint
+from atlas.log.client import record_one
 from atlas.log.encoding import from_base64, to_base64
 from atlas.log.interface import TransparencyLog
 from atlas.trust import TrustRoot
@@ -92,9 +93,7 @@ def anchor(home: Home, own: EmbeddedLog, other: TransparencyLog) -> Anchor:
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     entry = _entry(note, signature, public_key)
-    [receipt] = other.record([entry])
-    if isinstance(receipt, AtlasError):
-        raise receipt
+    receipt = record_one(other, entry)
     document = {
         "checkpoint": note,
         "publicKey": to_base64(public_key),

@@ -42,6 +42,16 @@ class Code(StrEnum):
     SIGNER_IDENTITY_MISMATCH = "SignerIdentityMismatch"
     SIGNER_REVOKED = "SignerRevoked"
     AUTHORITY_ENDED = "AuthorityEnded"
+    # Signatures of others: Sigstore bundles, OpenSSF Model Signing.
+    BUNDLE_MALFORMED = "BundleMalformed"
+    ENVELOPE_SIGNATURE_INVALID = "EnvelopeSignatureInvalid"
+    OMS_MALFORMED = "OmsMalformed"
+    OMS_SERIALIZATION_UNKNOWN = "OmsSerializationUnknown"
+    OMS_FILE_CHANGED = "OmsFileChanged"
+    OMS_FILE_MISSING = "OmsFileMissing"
+    OMS_FILE_UNSIGNED = "OmsFileUnsigned"
+    OMS_IGNORES_FILES = "OmsIgnoresFiles"
+    OMS_SIGNER_UNTRUSTED = "OmsSignerUntrusted"
     # The transparency log.
     NOT_LOGGED = "NotLogged"
     RECEIPT_MALFORMED = "ReceiptMalformed"
@@ -65,6 +75,12 @@ class Code(StrEnum):
     TIMESTAMP_INVALID = "TimestampInvalid"
     TIMESTAMP_MISSING = "TimestampMissing"
     TIME_CONTRADICTED = "TimeContradicted"
+    # The transparency log, watched over time.
+    LOG_ROLLED_BACK = "LogRolledBack"
+    LOG_STALE = "LogStale"
+    LOG_TILES_INVALID = "LogTilesInvalid"
+    LOG_ENTRY_UNKNOWN = "LogEntryUnknown"
+    LOG_ENTRY_LOST = "LogEntryLost"
     # Evidence of a confidential pod: what the step presented.
     EVIDENCE_MALFORMED = "EvidenceMalformed"
     EVIDENCE_PROVIDER_UNKNOWN = "EvidenceProviderUnknown"
@@ -237,6 +253,37 @@ CATALOGUE: dict[Code, Entry] = {
         "The signing authority had given way to another one when this was signed.",
         "Treat the old authority's key as stolen, or run the step again if it merely took too long to be logged.",
     ),
+    Code.BUNDLE_MALFORMED: Entry(
+        "The signature is not a Sigstore bundle v0.3.", "Ask its signer for one, by model-signing 1.0 or later."
+    ),
+    Code.ENVELOPE_SIGNATURE_INVALID: Entry(
+        "The signature does not verify under the signer's key.",
+        "Treat the signature as forged: take it from its signer again, and check that the key is the signer's.",
+    ),
+    Code.OMS_MALFORMED: Entry(
+        "This is no signature of OpenSSF Model Signing, or it contradicts itself.", "Ask its signer for another."
+    ),
+    Code.OMS_SERIALIZATION_UNKNOWN: Entry(
+        "The model signature is not over whole files by SHA-256.", "Ask its signer for one of the default form."
+    ),
+    Code.OMS_FILE_CHANGED: Entry(
+        "A file of the model is not the one that was signed.", "Take the model from its publisher again."
+    ),
+    Code.OMS_FILE_MISSING: Entry(
+        "A file that was signed is not in the model.", "Take the model from its publisher again."
+    ),
+    Code.OMS_FILE_UNSIGNED: Entry(
+        "The model has a file that its signature does not cover.",
+        "Remove the file, or take the model from its publisher again.",
+    ),
+    Code.OMS_IGNORES_FILES: Entry(
+        "The model has files that its signature says to ignore, so nobody vouches for them.",
+        "Remove them, or list them in the policy's origins.ignored if nothing ever reads them.",
+    ),
+    Code.OMS_SIGNER_UNTRUSTED: Entry(
+        "The model was signed by somebody whom the trust root does not know.",
+        "If you trust the signer, pin the key or the authority: `atlas import` with --public-key or --authority.",
+    ),
     Code.NOT_LOGGED: Entry(
         "No transparency log vouches for the manifest.",
         "Gather the manifest, which logs it (`atlas gather`).",
@@ -283,6 +330,27 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.TIME_CONTRADICTED: Entry(
         "The step says that it ended after its signature was seen by others.", "Set the clock, and run the step again."
+    ),
+    Code.LOG_ROLLED_BACK: Entry(
+        "The log shows a smaller tree than one that it has signed before.",
+        "Ask its operator whether an old copy of it was restored or is being served; nothing may be logged there until "
+        "the larger tree is back.",
+    ),
+    Code.LOG_STALE: Entry(
+        "The log has shown the same checkpoint for longer than is allowed.",
+        "Find out whether the log still takes entries, and whether others see a newer checkpoint.",
+    ),
+    Code.LOG_TILES_INVALID: Entry(
+        "The log's tiles do not lead to the checkpoint that it signed.",
+        "Ask its operator to restore the tiles, and treat whoever serves them as hostile until then.",
+    ),
+    Code.LOG_ENTRY_UNKNOWN: Entry(
+        "The log holds an entry under an authority or a key of ours, and the archive has no such manifest.",
+        "Find out who signed it: if you did, gather its manifest; otherwise revoke the authority.",
+    ),
+    Code.LOG_ENTRY_LOST: Entry(
+        "The log no longer shows an entry that it gave a receipt for.",
+        "Keep the receipt as proof, and stop trusting the log.",
     ),
     Code.EVIDENCE_MALFORMED: Entry("The evidence is not a document of the form that Atlas writes.", _SUSPECT),
     Code.EVIDENCE_PROVIDER_UNKNOWN: Entry(

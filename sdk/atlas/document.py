@@ -1,7 +1,9 @@
 """Files that a person writes: YAML in, a pydantic model out, and every mistake with its line."""
 
+import difflib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 import pydantic
 import yaml
@@ -12,6 +14,8 @@ MAX_BYTES = 1 << 20
 MAX_FIELDS = 20_000
 
 MAX_DEPTH = 32
+_NEAR = 0.75
+"""How alike two names must be, of 0 to 1, for one to be a mistake for the other."""
 
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 _Place = tuple[str | int, ...]
@@ -21,6 +25,8 @@ class Strict(pydantic.BaseModel):
     """Base of all such models: frozen, and an unknown field is an error."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    page: ClassVar[str] = "docs/policy.md"
+    """Where every field is described."""
 
 
 def read_document(path: Path, model: type[_Model]) -> _Model:
@@ -63,8 +69,11 @@ def parse_document(raw: bytes, model: type[_Model], name: str) -> _Model:
     try:
         return model.model_validate(data)
     except pydantic.ValidationError as error:
-        problems = [_problem(each, lines, name) for each in error.errors(include_url=False, include_context=False)]
-        raise DocumentError("\n".join(problems), mend="`docs/policy.md` lists every field") from error
+        errors = error.errors(include_url=False, include_context=False)
+        problems = [_problem(each, lines, name, model) for each in errors]
+        raise DocumentError(
+            "\n".join(problems), mend=f"`{getattr(model, 'page', Strict.page)}` lists every field"
+        ) from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -116,11 +125,41 @@ def _scalar(node: yaml.Node, name: str) -> Any:
         loader.dispose()
 
 
-def _problem(error: Any, lines: dict[_Place, int], name: str) -> str:
+def _problem(error: Any, lines: dict[_Place, int], name: str, model: type[pydantic.BaseModel]) -> str:
     place: _Place = tuple(error["loc"])
     known = place
     while known and known not in lines:
         known = known[:-1]
     field = ".".join(str(part) for part in place) or "document"
-    message = "unknown field" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "unknown field" + _nearest(str(place[-1]), _fields_at(model, place[:-1]))
     return f"{name}:{lines.get(known, 1)}: {field}: {message}"
+
+
+def _nearest(written: str, fields: Iterable[str]) -> str:
+    """Which field was probably meant, in words; capitals and underscores are the likeliest mistake."""
+    plain = {each.lower(): each for each in fields}
+    near = difflib.get_close_matches(written.lower().replace("_", ""), plain, n=1, cutoff=_NEAR)
+    return f"; did you mean {plain[near[0]]!r}?" if near else ""
+
+
+def _fields_at(model: type[pydantic.BaseModel], place: _Place) -> Iterator[str]:
+    """Names of the fields that may stand in this place of a document."""
+    models = {model}
+    for part in place:
+        if isinstance(part, str):
+            fields = [
+                field for each in models for name, field in each.model_fields.items() if part in (name, field.alias)
+            ]
+            models = {found for field in fields for found in _models(field.annotation)}
+    for each in models:
+        yield from (field.alias or name for name, field in each.model_fields.items())
+
+
+def _models(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
+    """The models in a field's type, such as that of `tuple[Step, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _models(each)

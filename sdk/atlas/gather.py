@@ -14,8 +14,9 @@ from atlas.errors import AtlasError, FetchError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import Home
+from atlas.interop.verify import read_manifest
 from atlas.logs import log_of
-from atlas.manifest import Manifest, parse_manifest
+from atlas.manifest import Manifest
 from atlas.provider import has_simulator, load_simulator
 from atlas.record import record_waiting
 
@@ -61,7 +62,7 @@ def gather(home: Home) -> Gathered:
     taken = []
     for deposit in deposits:
         try:
-            found = [_read(sidecar) for sidecar in sorted(deposit.glob("*.c2pa"))]
+            found = [_read(each) for each in sorted(deposit.iterdir()) if each.suffix in (".c2pa", ".oms")]
         except Rejected as rejected:
             refused.append((_set_aside(home, deposit), rejected))
             continue
@@ -98,7 +99,7 @@ def refresh_simulated(home: Home, archive: Archive, now: dt.datetime) -> bool:
 
 def _read(sidecar: Path) -> tuple[Manifest, bytes]:
     raw = sidecar.read_bytes()
-    return parse_manifest(raw), raw
+    return read_manifest(raw), raw
 
 
 def _set_aside(home: Home, deposit: Path) -> Path:

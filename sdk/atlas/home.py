@@ -10,14 +10,16 @@
     anchor.key         signs anchors: checkpoints of the own log that another log recorded, anchor-*.json
     simulator.json     a simulated platform for evidence that proves nothing, if one was asked for
     inbox/             signed manifests that wait to be gathered
-    log.sqlite3        the embedded transparency log; those that followed it are log-<end of their origin>.sqlite3
+    log.sqlite3        the embedded transparency log; those that followed it are log-<their origin>.sqlite3
     archive.sqlite3    manifests by digest, and their index
+    watch/             what `atlas log watch` has seen of each log, and the evidence of its alarms
 
 A home is made whole or not at all, and its keys are exchanged so too (`exchange`). Key files have mode 0600, and are
 refused if others may read them. Cryptography is imported only where a key is used: every step of a pipeline pays for
 what it imports.
 """
 
+import contextlib
 import datetime as dt
 import os
 import stat
@@ -56,7 +58,7 @@ class Home:
 
     def log_file(self, origin: str) -> Path:
         """The database of the embedded log with this origin: one that followed the first is named after it."""
-        path = self.path / f"log-{origin.rpartition('/')[2]}.sqlite3"
+        path = self.path / f"log-{origin.rpartition('/')[2].removesuffix('.atlas.local')}.sqlite3"
         return path if path.exists() else self.log_path
 
     @property
@@ -156,22 +158,25 @@ class Home:
         return target
 
     def write(self, name: str, content: bytes) -> None:
-        """Give a file of the home this content, whole or not at all; only its owner may read it.
+        """Give a file of the home, or of a folder in it, this content, whole or not at all; only its owner may read it.
 
         Raises:
             StorageError: if it cannot be written.
         """
-        temporary = self.path / f".{name}.{os.getpid()}"
+        target = self.path / name
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
         try:
+            target.parent.mkdir(exist_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(descriptor)
-            temporary.replace(self.path / name)
+            temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise unwritable(self.path / name, error) from error
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise unwritable(target, error) from error
 
     def _issuer(self) -> "Issuer | None":
         """The authority; None if key and certificate are of two."""
@@ -279,7 +284,8 @@ def create_home(path: Path, *, now: dt.datetime | None = None, key_uri: str = ""
     name = f"local-{uuid.uuid4().hex[:8]}"
     issuer = new_authority(name, (now or dt.datetime.now(dt.UTC)).replace(microsecond=0), key_in_token(key_uri))
     log_key = ed25519.Ed25519PrivateKey.generate()
-    log = PinnedLog(f"atlas.local/{uuid.uuid4().hex[:16]}", log_key.public_key())
+    # of a host name's form: Sigstore's clients take a log's origin for one
+    log = PinnedLog(f"{uuid.uuid4().hex[:16]}.atlas.local", log_key.public_key())
     trust = TrustRoot((Authority(name, issuer.certificate, frozenset(Role)),), (log,), (intel_root(),))
     files = {
         "version": f"{FORMAT}\n".encode(),

@@ -59,10 +59,14 @@ class Credential:
         )
 
 
+URI_SCHEME = "atlas:"
+PUBLISHER_URI = "atlas:publisher:"
+
+
 def identity_uri(maker: Step | Publisher) -> str:
     """What the subject alternative name of the maker's certificate says."""
     if isinstance(maker, Publisher):
-        return f"atlas:publisher:{quote(maker.name, safe='')}"
+        return f"{PUBLISHER_URI}{quote(maker.name, safe='')}"
     return f"atlas:step:{quote(maker.run, safe='')}/{quote(maker.task, safe='')}/{maker.attempt}"
 
 

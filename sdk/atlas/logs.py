@@ -6,8 +6,9 @@ its address changes. The keys stand in the trust root, as every log's.
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from atlas.exchange import alone
 from atlas.home import Home
 from atlas.log import EmbeddedLog
 from atlas.log.choice import PublicChoice
-from atlas.log.interface import TransparencyLog
+from atlas.log.interface import TiledLog, TransparencyLog
 from atlas.log.rekor1 import Address1, Rekor1Log
 from atlas.log.rekor2 import Address, Rekor2Log
 from atlas.trust import PinnedLog, TrustRoot
@@ -118,6 +119,26 @@ def elsewhere(home: Home) -> str | None:
     """What a person calls the log that the home records in, if it is not its own."""
     chosen = _chosen(home)
     return None if chosen is None else chosen.name if isinstance(chosen, _Public) else chosen.origin
+
+
+def watched_logs(home: Home) -> dict[str, Callable[[], TiledLog]]:
+    """By its origin, how each log of the trust root is opened whose place is known: the one in use, and the home's own.
+
+    A Rekor v1 serves no tiles, and is left out.
+
+    Raises:
+        StateError: if the log in use cannot be told.
+        FetchError: if it is a public one, and cannot be found.
+    """
+    key = home.log_key().public_key()
+    found: dict[str, Callable[[], TiledLog]] = {
+        log.origin: partial(own_log, home) for log in load_trust_root(home.trust_path).logs if log.public_key == key
+    }
+    if elsewhere(home):
+        other = log_of(home)
+        if isinstance(other, Rekor2Log):
+            found[other.pinned.origin] = lambda: other
+    return found
 
 
 def connect(address: Address | Address1) -> TransparencyLog:

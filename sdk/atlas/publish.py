@@ -42,12 +42,17 @@ def publish(
     [sidecar] = sign_statement(statement, issuer or home.issuer(), now)
     place = path.resolve().with_name(sidecar.name)
     index = {f"{output.name}.index": measured.asset} if measured.asset else {}
-    _write(place, sidecar.raw)
+    write_beside(place, sidecar.raw)
     home.deposit({sidecar.name: sidecar.raw, **index})
     return sidecar, place
 
 
-def _write(place: Path, content: bytes) -> None:
+def write_beside(place: Path, content: bytes) -> None:
+    """Write a signature's file, whole or not at all.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
     temporary = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)

@@ -10,13 +10,14 @@ from enum import StrEnum
 
 from atlas.archive import Archive, Stored
 from atlas.errors import AtlasError
+from atlas.interop.verify import read_manifest
 from atlas.log.claim import claim_entry
 from atlas.log.entry import Entry
 from atlas.log.interface import TransparencyLog
 from atlas.log.proof import Proof
 from atlas.log.receipt import Receipt
 from atlas.log.seal import MAX_BATCH, Seal, dump_seal, load_seal, seal_all, sealed_entry
-from atlas.manifest import Manifest, parse_manifest
+from atlas.manifest import Manifest
 
 PORTION = 1024
 """Manifests whose receipts are stored in one transaction."""
@@ -53,7 +54,7 @@ def record_waiting(
     Raises:
         StorageError: if the archive or the log's own file fails.
     """
-    waiting = [parse_manifest(each.sidecar) for each in stored]
+    waiting = [read_manifest(each.sidecar) for each in stored]
     waiting.sort(key=lambda each: (each.statement.ended, each.output.name if each.output else "", each.box_sha256))
     logged, failure = 0, None
     step = MAX_BATCH if how.reveal is Reveal.BATCH else PORTION

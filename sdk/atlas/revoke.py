@@ -10,13 +10,13 @@ from atlas.archive import Archive
 from atlas.errors import InputError
 from atlas.exchange import alone
 from atlas.home import Home
+from atlas.interop.verify import read_manifest
 from atlas.keys import key_digest
 from atlas.log import leaf_hash
 from atlas.log.claim import claim_entry
 from atlas.log.proof import parse_proof
 from atlas.log.seal import sealed_entry
 from atlas.logs import elsewhere, pinned_as
-from atlas.manifest import parse_manifest
 from atlas.past_logs import own_origins, past_log, sizes
 from atlas.revocation import Cut, Revocation, Subject, TreeHead
 from atlas.trust import TrustRoot
@@ -123,7 +123,7 @@ def _closed(home: Home, archive: Archive, revocation: Revocation) -> Revocation:
         size = log.size
         renewed = []
         for each in archive.logged_in(origin):
-            proof, entry = parse_proof(each.receipt or b""), claim_entry(parse_manifest(each.sidecar))
+            proof, entry = parse_proof(each.receipt or b""), claim_entry(read_manifest(each.sidecar))
             if proof.seal:
                 entry = sealed_entry(entry, proof.seal)
             index = log.find(leaf_hash(entry.canonical_body()))

@@ -88,7 +88,7 @@ def rotate_log(home: Home) -> Rotated:
         trust = load_trust_root(home.trust_path)
         key = ed25519.Ed25519PrivateKey.generate()
         end = uuid.uuid4().hex[:16]
-        new = replace(old, origin=f"atlas.local/{end}", public_key=key.public_key())
+        new = replace(old, origin=f"{end}.atlas.local", public_key=key.public_key())
         files = {
             "log.key": private_pem(key),
             f"log-{end}.sqlite3": _empty_log(home, new.origin, key),

@@ -147,6 +147,24 @@ class PinnedLog:
         return hashlib.sha256(self.der).digest()
 
 
+@dataclass(frozen=True)
+class PublisherKey:
+    """A publisher's key that is believed without a certificate, for models signed with OpenSSF Model Signing."""
+
+    name: str
+    public_key: ec.EllipticCurvePublicKey
+
+    @cached_property
+    def der(self) -> bytes:
+        """The key as DER SubjectPublicKeyInfo."""
+        return self.public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the key, hex."""
+        return hashlib.sha256(self.der).hexdigest()
+
+
 class Tee(StrEnum):
     """What kind of hardware a root of evidence vouches for."""
 
@@ -189,6 +207,7 @@ class TrustRoot:
     witnesses: tuple[Witness, ...] = ()
     """Of all logs."""
     timestamp_authorities: tuple[TimestampAuthority, ...] = ()
+    publisher_keys: tuple[PublisherKey, ...] = ()
     revoked: tuple[Revocation, ...] = ()
 
     @cached_property
@@ -223,6 +242,11 @@ class TrustRoot:
         if self.timestamp_authorities:
             spec["timestampAuthorities"] = [
                 {"name": each.name, "certificate": each.pem} for each in self.timestamp_authorities
+            ]
+        if self.publisher_keys:
+            spec["publisherKeys"] = [
+                {"name": each.name, "publicKey": base64.b64encode(each.der).decode("ascii")}
+                for each in self.publisher_keys
             ]
         if self.revoked:
             spec["revoked"] = [each.to_json() for each in self.revoked]
@@ -349,10 +373,28 @@ def load_log(
             f"log {origin!r}: demands {quorum} witnesses, and the trust root names {len(witnesses)}",
             mend="name the witnesses, by their keys",
         )
-    try:
-        key = serialization.load_der_public_key(base64.b64decode(public_key, validate=True))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise DocumentError(f"log {origin!r}: not a public key in base64 DER: {error}") from error
+    key = _load_key(f"log {origin!r}", public_key)
     if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
         raise DocumentError(f"log {origin!r}: a log's key must be Ed25519 or ECDSA")
     return PinnedLog(origin, key, rekor, valid_from, valid_until, quorum, witnesses)
+
+
+def load_publisher_key(name: str, public_key: str) -> PublisherKey:
+    """Read a publisher's key, base64 of DER SubjectPublicKeyInfo.
+
+    Raises:
+        DocumentError: if it is not an ECDSA public key on P-256, P-384 or P-521.
+    """
+    key = _load_key(f"publisher {name!r}", public_key)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
+        key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1
+    ):
+        raise DocumentError(f"publisher {name!r}: a publisher's key must be ECDSA on P-256, P-384 or P-521")
+    return PublisherKey(name, key)
+
+
+def _load_key(what: str, public_key: str) -> object:
+    try:
+        return serialization.load_der_public_key(base64.b64decode(public_key, validate=True))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise DocumentError(f"{what}: not a public key in base64 DER: {error}") from error

@@ -1,7 +1,7 @@
 """The form of a trust root file (`kind: TrustRoot`): authorities, logs and evidence roots, pinned by a person."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -15,6 +15,7 @@ from atlas.trust import (
     load_authority,
     load_evidence_root,
     load_log,
+    load_publisher_key,
     load_timestamp_authority,
     load_witness,
 )
@@ -57,6 +58,11 @@ class _EvidenceRoot(Strict):
     simulated: bool = False
 
 
+class _PublisherKey(Strict):
+    name: str = Field(min_length=1)
+    public_key: str = Field(alias="publicKey")
+
+
 class _Revoked(Strict):
     certificate: _Digest | None = None
     key: _Digest | None = None
@@ -94,10 +100,12 @@ class _Spec(Strict):
     evidence_roots: tuple[_EvidenceRoot, ...] = Field(default=(), alias="evidenceRoots")
     witnesses: tuple[str, ...] = ()
     timestamp_authorities: tuple[_TimestampAuthority, ...] = Field(default=(), alias="timestampAuthorities")
+    publisher_keys: tuple[_PublisherKey, ...] = Field(default=(), alias="publisherKeys")
     revoked: tuple[_Revoked, ...] = ()
 
 
 class _Document(Strict):
+    page: ClassVar[str] = "docs/trust-root.md"
     api_version: Literal["atlas.dev/v1alpha1"] = Field(alias="apiVersion")
     kind: Literal["TrustRoot"]
     spec: _Spec
@@ -108,7 +116,7 @@ def load_trust_root(path: Path) -> TrustRoot:
 
     Raises:
         InputError: if it cannot be read.
-        DocumentError: if it is not a trust root, or pins two logs or two evidence roots under one name.
+        DocumentError: if it is not a trust root, or pins two logs or two evidence roots under one name, or a key twice.
     """
     return _trust_root(read_document(path, _Document), str(path))
 
@@ -139,8 +147,11 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
     if len({each.name for each in roots}) < len(roots):
         raise DocumentError(f"{name}: two evidence roots have one name")
     times = tuple(load_timestamp_authority(each.name, each.certificate) for each in document.spec.timestamp_authorities)
+    keys = tuple(load_publisher_key(each.name, each.public_key) for each in document.spec.publisher_keys)
+    if len({each.der for each in keys}) < len(keys):
+        raise DocumentError(f"{name}: one publisher's key stands in it twice")
     revoked = tuple(each.revocation() for each in document.spec.revoked)
-    return TrustRoot(authorities, logs, roots, witnesses, times, revoked)
+    return TrustRoot(authorities, logs, roots, witnesses, times, keys, revoked)
 
 
 def _ended(found: _Ended | None) -> Cut | None:

@@ -1,7 +1,9 @@
 """What evidence costs: verifying one quote, a lineage of attested steps, and knowing today's collateral.
 
-One quote is held against the library that does its signatures, asked for the same claims; Atlas asks it too, and does
-all checks around it. A lineage with evidence is held against the same one without, cold, on one core.
+One quote is held against the library that does its signatures, given the collateral as it is served and asked for a
+yes or no; Atlas asks it for what it found, reads that, and does all checks around it. They take turns every few quotes,
+and the least of many turns counts, since other programs only ever add to it. A lineage with evidence is held against
+the same one without, cold, on one core.
 """
 
 import datetime as dt
@@ -26,7 +28,7 @@ from atlas.verifier import Verifier
 from benchmarks.lineages import diamonds, grow
 from benchmarks.measure import Bench, Bound, Figure, each, inside, module, report
 
-QUOTES, STEPS = 200, 100
+QUOTES, ROUNDS, STEPS = 25, 30, 100
 OVER_BARE = 1.2
 """Times what the library takes by itself."""
 
@@ -64,10 +66,10 @@ def run(bench: Bench) -> list[Figure]:
             "one quote",
             "ms",
             each(quotes, "atlas", 1e3),
-            each(quotes, "claims", 1e3),
+            each(quotes, "bare", 1e3),
             Bound("ratio", "≤", OVER_BARE),
         ),
-        Figure("one quote, against a bare yes or no", "ms", each(quotes, "atlas", 1e3), each(quotes, "bare", 1e3)),
+        Figure("one quote, against the same claims", "ms", each(quotes, "atlas", 1e3), each(quotes, "claims", 1e3)),
         Figure("collateral, read and known already", "ms", each(quotes, "read", 1e3)),
         Figure(
             f"{label} with evidence, cold, a step",
@@ -86,6 +88,7 @@ def _quotes() -> None:
     collateral, root = platform.collateral(now), platform.root
     der, seconds = root.public_bytes(serialization.Encoding.DER), int(now.timestamp())
     raws = [platform.quote(b"%064d" % number) for number in range(QUOTES)]
+    served = dcap_qvl.QuoteCollateralV3.from_json(collateral.raw.decode())
 
     def atlas() -> None:
         for raw in raws:
@@ -93,19 +96,19 @@ def _quotes() -> None:
 
     def bare() -> None:
         for raw in raws:
-            assert dcap_qvl.verify_with_root_ca(raw, collateral.engine, der, seconds).status == "UpToDate"
+            assert dcap_qvl.verify_with_root_ca(raw, served, der, seconds).status == "UpToDate"
 
     def claims() -> None:
         verifier, policy = dcap_qvl.QuoteVerifier(der), dcap_qvl.QuotePolicy.claims_only(seconds)
         for raw in raws:
-            assert verifier.verify_with_policy(raw, collateral.engine, seconds, policy).to_json()
+            assert verifier.verify_with_policy(raw, served, seconds, policy).to_json()
 
     taken: dict[str, list[float]] = {"atlas": [], "bare": [], "claims": []}
-    for _ in range(4):
+    for _ in range(ROUNDS):
         for name, job in (("atlas", atlas), ("bare", bare), ("claims", claims)):
             taken[name].append(inside(job)["wall"] / QUOTES)
     read = inside(lambda: parse_collateral(collateral.raw))["wall"]
-    report({**{name: median(times[1:]) for name, times in taken.items()}, "read": read})
+    report({**{name: min(times) for name, times in taken.items()}, "read": read})
 
 
 def _lineage(name: str, path: Path, sha256: str) -> None:

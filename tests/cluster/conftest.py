@@ -51,6 +51,12 @@ def helm_program() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cosign_program() -> Path:
+    _need("cosign")
+    return program("cosign")
+
+
+@pytest.fixture(scope="session")
 def embedded_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     path = tmp_path_factory.mktemp("embedded") / "log.db"
     with EmbeddedLog.open(path, ORIGIN, LOG_KEY) as log, serve(log) as server:

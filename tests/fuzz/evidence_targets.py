@@ -14,12 +14,13 @@ from atlas.evidence.simulator.platform import UnsafeSimulatedPlatform
 from atlas.evidence.simulator.td import UnsafeSimulatedTd, agent_event
 from atlas.evidence.tdx.aael import measured_events
 from atlas.evidence.tdx.collateral import parse_collateral
-from atlas.evidence.tdx.eventlog import dump_event_log, parse_event_log
+from atlas.evidence.tdx.eventlog import parse_event_log
 from atlas.evidence.tdx.quote import parse_quote
 from atlas.evidence.tdx.replay import check_replay
 from atlas.evidence.tdx.verify import platform_of, verify_quote
 from fuzz.mutate import BYTES, JSON
 from fuzz.targets import Seed, Target, Violation
+from support.eventlogs import dump_event_log
 
 
 def evidence_targets(now: dt.datetime) -> tuple[Target, ...]:

@@ -482,9 +482,11 @@ def make_targets(folder: Path) -> tuple[Target, ...]:
         folder: for the log whose receipts are fuzzed.
     """
     from fuzz.evidence_targets import evidence_targets
+    from fuzz.log_targets import log_targets
+    from fuzz.oms_targets import oms_targets
 
     own = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _documents(), _executor())
-    targets = (*own, *evidence_targets(forge.now()))
+    targets = (*own, *evidence_targets(forge.now()), *log_targets(forge.now()), *oms_targets())
     for target in targets:
         for seed in target.seeds:
             if seed.name == "receipt of another":

@@ -29,9 +29,9 @@ GROWTH = 48 << 20
 A_BATCH = 64
 NAMES = [
     *("sidecar", "sidecar signed anew", "receipt", "statement", "document", "executor"),
-    *("quote", "evidence", "gpu"),
+    *("quote", "evidence", "gpu", "recorded", "model signature"),
 ]
-DOORS = {"document": 2, "executor": 2, "evidence": 2, "gpu": 3}
+DOORS = {"document": 2, "executor": 2, "evidence": 2, "gpu": 3, "recorded": 2}
 """Least number of different outcomes, where it is not four."""
 EXAMPLES = {"sidecar signed anew": 10, "document": 12}
 """Batches; of the dear ones fewer."""
@@ -131,9 +131,9 @@ def test_a_violation_is_noticed(monkeypatch: pytest.MonkeyPatch, judge: object, 
 
 
 def test_the_plan_spreads_the_mutants_evenly_over_the_readers() -> None:
-    planned = Counter(name.removesuffix(" signed anew") for name, _ in plan(1_250_000))
+    planned = Counter(name.removesuffix(" signed anew") for name, _ in plan(1_450_000))
     evidence = [planned.pop(name) for name in ("quote", "evidence", "gpu")]
-    assert sum(planned.values()) * BATCH == 1_000_000
+    assert sum(planned.values()) * BATCH == 1_200_000
     assert set(planned.values()) == {400}
     assert sum(evidence) * BATCH == 250_000
 

@@ -19,6 +19,7 @@ from atlas.statement import Step
 
 BUSY_SECONDS = 30
 """How long to wait for another process that writes."""
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,21 @@ class Archive:
     def logged_in(self, origin: str) -> list[Stored]:
         """Manifests with a receipt of the log with this origin, each with that receipt."""
         return self._select(_manifests(schema.receipt.c.origin == origin))
+
+    def receipts(self) -> Iterator[tuple[str, str, bytes]]:
+        """(box digest, log origin, receipt) of all receipts, a page at a time: an archive may outgrow the memory."""
+        table = schema.receipt
+        key = sa.tuple_(table.c.box_sha256, table.c.origin)
+        query = sa.select(table.c.box_sha256, table.c.origin, table.c.receipt).order_by(*key).limit(_PAGE)
+        last = ("", "")
+        while True:
+            with self._read() as connection:
+                page = connection.execute(query.where(key > sa.tuple_(*last))).all()
+            for box, origin, receipt in page:
+                last = (box, origin)
+                yield box, origin, bytes(receipt)
+            if len(page) < _PAGE:
+                return
 
     def at(self, uri: str) -> list[Place]:
         """What manifests say lies at a place."""

@@ -15,8 +15,10 @@ from atlas.errors import AtlasError, Rejected
 
 _VERBS = {
     "evidence": "atlas.cli.evidence:evidence",
+    "export": "atlas.cli.export:export",
     "explain": "atlas.cli.verify:explain",
     "gather": "atlas.cli.gather:gather",
+    "import": "atlas.cli.importing:import_",
     "init": "atlas.cli.init:init",
     "keys": "atlas.cli.keys:keys",
     "lineage": "atlas.cli.lineage:lineage",

@@ -29,7 +29,7 @@ from atlas.evidence.appraise import REAL, Appraisal, verify_under
 from atlas.evidence.document import parse_evidence
 from atlas.evidence.fetch import INTEL_PCS, INTEL_ROOT_CRL, Service, fetch_collateral, needs_refresh
 from atlas.evidence.initdata import parse_annotation, parse_initdata
-from atlas.evidence.providers import SIMULATED
+from atlas.evidence.providers import SIMULATED, coco
 from atlas.evidence.tdx.aael import Measured, measured_events
 from atlas.evidence.tdx.check import check_collateral
 from atlas.evidence.tdx.collateral import Collateral, latest, parse_collateral, select
@@ -39,6 +39,7 @@ from atlas.evidence.tdx.replay import check_replay, differences
 from atlas.evidence.tdx.verify import platform_of
 from atlas.gather import open_archive, refresh_simulated
 from atlas.home import find_home
+from atlas.interop.verify import read_manifest
 from atlas.manifest import Manifest, parse_manifest
 from atlas.policy import default_policy, load_policy, with_references
 from atlas.policy.attested import judge_appraisal, registers
@@ -273,7 +274,21 @@ def _manifest(archive: Archive, target: str) -> Manifest:
     stored = subject.sidecar or next(iter(archive.producers(subject.sha256)), None)
     if stored is None:
         raise InputError(f"{target}: no manifest vouches for it", mend="name an artifact that a pipeline made")
-    return parse_manifest(stored.sidecar)
+    return read_manifest(stored.sidecar)
+
+
+@evidence.command()
+@click.argument("domain")
+@click.argument("operation")
+@click.argument("content")
+@click.option("--agent", default=coco.URL, show_default=True, help="Where the pod's agent listens.")
+def record(domain: str, operation: str, content: str, agent: str) -> None:
+    """Have the agent of this confidential pod measure an event, which a policy may ask for.
+
+    It goes into RTMR3 and the event log of every quote from then on.
+    """
+    coco.CocoProvider(agent).record(domain, operation, content)
+    click.echo(f"measured {domain} {operation}")
 
 
 @evidence.command("import")

@@ -7,19 +7,23 @@ import click
 
 from atlas.cli.log_anchor import anchor, anchors
 from atlas.cli.log_use import use
+from atlas.cli.log_watch import watch
 from atlas.cli.session import gather_and_tell
-from atlas.cli.terminal import console, home_option, json_option, print_json
+from atlas.cli.terminal import console, home_option, json_option, print_json, write_file
 from atlas.errors import InputError
 from atlas.gather import open_archive
 from atlas.home import find_home
+from atlas.interop.trusted_root import dump_trusted_root
+from atlas.interop.verify import read_manifest
 from atlas.log import EmbeddedLog, open_checkpoint, verify_consistency
 from atlas.log.claim import claim_entry
 from atlas.log.merkle import leaf_hash
 from atlas.log.server import serve as serve_log
 from atlas.logs import elsewhere, log_of, own_log
-from atlas.manifest import parse_manifest
 from atlas.past_logs import past_log
+from atlas.trust_file import load_trust_root
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
 _OTHER = "name another of the home's logs with --origin (`atlas keys list`)"
 
 
@@ -105,7 +109,20 @@ def serve(port: int, home: Path | None) -> None:
         server.wait()
 
 
-for _each in (anchor, anchors, use):
+@log.command("trust-root")
+@click.option("-o", "--output", type=_FILE, help="Into this file; by default to standard output.")
+@click.option("--trust", type=_FILE, help="Trust root file; by default the home's own.")
+@home_option
+def trust_root(output: Path | None, trust: Path | None, home: Path | None) -> None:
+    """Print the trust root as Sigstore's clients read it: a `trusted_root.json` with its logs and authorities."""
+    document = dump_trusted_root(load_trust_root(trust or find_home(home).trust_path))
+    if output is None:
+        click.echo(document, nl=False)
+    else:
+        write_file(output, document)
+
+
+for _each in (anchor, anchors, use, watch):
     log.add_command(_each)
 
 
@@ -130,7 +147,7 @@ def _index_of(opened: EmbeddedLog, archive_path: Path, entry: str) -> int:
         stored = archive.manifest(digest) or next(iter(archive.producers(digest)), None)
     if stored is None:
         raise InputError(f"{entry}: neither an artifact nor a manifest that the archive knows")
-    index = opened.find(leaf_hash(claim_entry(parse_manifest(stored.sidecar)).canonical_body()))
+    index = opened.find(leaf_hash(claim_entry(read_manifest(stored.sidecar)).canonical_body()))
     if index is None:
         raise InputError(f"{entry}: is not logged in {opened.pinned.origin}", mend=_OTHER)
     return index

@@ -14,9 +14,10 @@ from atlas.cli.terminal import hashing
 from atlas.errors import InputError
 from atlas.gather import Gathered, gather, open_archive
 from atlas.home import Home, find_home
+from atlas.interop.record import own_receipt, record_of
+from atlas.interop.verify import read_manifest
 from atlas.lineage import Source
 from atlas.lineage.facts import StoredManifest
-from atlas.manifest import parse_manifest
 from atlas.trust import TrustRoot
 from atlas.trust_file import load_trust_root
 from atlas.verifier import Verifier
@@ -74,8 +75,10 @@ def gather_and_tell(home: Home) -> Gathered:
     return gathered
 
 
-def find_subject(archive: Archive, target: str) -> Subject:
+def find_subject(archive: Archive, target: str, trust: TrustRoot | None = None) -> Subject:
     """Take `sha256:…` (whole, or eight digits or more of a digest that the archive knows) or a path, which is measured.
+
+    A sidecar that lies beside it is taken too, or, given a trust root, a signature of OpenSSF Model Signing.
 
     Raises:
         InputError: if it is neither, or ambiguous.
@@ -87,7 +90,7 @@ def find_subject(archive: Archive, target: str) -> Subject:
     with hashing(path.name) as progress:
         measured = measure(path, progress)
     known = archive.producers(measured.sha256) or archive.at(str(path.resolve()))
-    return Subject(measured.sha256, path.name, measured, None if known else _neighbour(path))
+    return Subject(measured.sha256, path.name, measured, None if known else _neighbour(path, measured, trust))
 
 
 def _digest(archive: Archive, target: str) -> str:
@@ -104,13 +107,18 @@ def _digest(archive: Archive, target: str) -> str:
     return found[0]
 
 
-def _neighbour(path: Path) -> Stored | None:
-    place = path.resolve().with_name(f"{path.resolve().name}.c2pa")
-    if not place.is_file():
+def _neighbour(path: Path, measured: Measurement, trust: TrustRoot | None) -> Stored | None:
+    place = path.resolve()
+    sidecar, signature = place.with_name(f"{place.name}.c2pa"), place.with_name(f"{place.name}.sig")
+    if sidecar.is_file():
+        raw, receipt = sidecar.read_bytes(), None
+    elif trust and signature.is_file():
+        content = signature.read_bytes()
+        raw, receipt = record_of(content, measured, trust), own_receipt(content, trust)
+    else:
         return None
-    raw = place.read_bytes()
-    manifest = parse_manifest(raw)
-    return Stored(manifest.box_sha256, manifest.asset_sha256, raw, None)
+    manifest = read_manifest(raw)
+    return Stored(manifest.box_sha256, manifest.asset_sha256, raw, receipt)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What all verbs share: options, times, errors and the look of the output."""
 
+import base64
 import contextlib
 import datetime as dt
 import json
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
@@ -99,6 +102,25 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def read_key(path: Path) -> str:
+    """Read a public key (PEM or DER), as a trust root has it: base64 of DER.
+
+    Raises:
+        InputError: if it is not one.
+    """
+    try:
+        raw = path.read_bytes()
+        key = (
+            serialization.load_pem_public_key(raw)
+            if raw.startswith(b"-----")
+            else serialization.load_der_public_key(raw)
+        )
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise InputError(f"{path}: not a public key: {error}") from error
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(der).decode("ascii")
 
 
 def parse_arguments(pairs: tuple[str, ...]) -> dict[str, Any]:

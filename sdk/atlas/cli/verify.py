@@ -13,14 +13,15 @@ from atlas.cli.session import Session, Subject, find_subject, session
 from atlas.cli.terminal import console, hashing, home_option, json_option, parse_time, print_findings, print_json
 from atlas.codes import Code
 from atlas.errors import InputError
-from atlas.lineage import Facts, Lineage
-from atlas.lineage.render import MARKS
+from atlas.lineage import Lineage
+from atlas.lineage.attested import attested_by
+from atlas.lineage.render import MARKS, visible
 from atlas.policy import Policy, default_policy, load_policy, with_references
 from atlas.policy.evidence import ReferenceValues, parse_references
 from atlas.policy.schema import signed_only
 from atlas.publish import TYPES
 from atlas.remeasure import changed_ancestors, changed_artifact
-from atlas.statement import FAILED_EVIDENCE, Publisher, Step
+from atlas.statement import NO_EVIDENCE, Publisher, Step
 from atlas.verdict import Finding, Outcome, Severity, Verdict
 
 
@@ -105,7 +106,7 @@ def judge(
     time = parse_time(at)
     if reference:
         rules = with_references(rules, _references(opened, rules, reference, time))
-    subject = find_subject(opened.archive, target)
+    subject = find_subject(opened.archive, target, opened.trust)
     verifier = opened.verifier(subject.sidecar)
     kind = subject.measured.kind if subject.measured else None
     place = str(Path(target).resolve()) if subject.measured else ""
@@ -193,23 +194,10 @@ def _table(verdict: Verdict, lineage: Lineage) -> Table:
             facts.manifest.asset_sha256[:12],
             facts.trusted.authority.name,
             f"#{facts.logged.index}" if facts.logged else "—",
-            _evidence(facts),
+            visible(attested_by(facts)) or NO_EVIDENCE,
             Text(f"{mark} {', '.join(codes)}".rstrip(), style=_STYLES[outcome].removeprefix("bold ")),
         )
     return table
-
-
-def _evidence(facts: Facts) -> str:
-    """Who vouches for the machine that a step ran on."""
-    if facts.evidence_rejection:
-        return "✗"
-    if facts.evidence is None:
-        stated = facts.manifest.statement.evidence
-        return f"{stated.removeprefix(FAILED_EVIDENCE)} failed" if stated.startswith(FAILED_EVIDENCE) else "none"
-    root = facts.evidence.root
-    return (
-        f"{root.name} (proves nothing)" if root.simulated else f"{root.name}: {facts.evidence.verified.platform.status}"
-    )
 
 
 def _belongs(finding: tuple[str, ...], step: tuple[str, ...]) -> bool:

@@ -8,12 +8,13 @@ from cryptography.hazmat.primitives import serialization
 
 from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, Lookup, appraise
+from atlas.interop.verify import verify_signed
 from atlas.keys import BACKDATE
 from atlas.lineage.standing import check_log, check_signer
 from atlas.log import Logged
 from atlas.log.claim import claim_entry
 from atlas.log.proof import parse_proof, verify_proof
-from atlas.manifest import Manifest, TrustedManifest, verify_manifest
+from atlas.manifest import Manifest, TrustedManifest
 from atlas.trust import TrustRoot
 
 
@@ -26,7 +27,7 @@ class StoredManifest(Protocol):
 
     @property
     def sidecar(self) -> bytes:
-        """The C2PA manifest store."""
+        """The C2PA manifest store, or the record of an OMS signature."""
 
     @property
     def receipt(self) -> bytes | None:
@@ -83,7 +84,7 @@ def establish(stored: StoredManifest, trust: TrustRoot, lookup: Lookup = lambda 
     Raises:
         Rejected: if the manifest does not hold. A receipt or evidence that does not is part of the facts.
     """
-    trusted = verify_manifest(stored.sidecar, trust)
+    trusted = verify_signed(stored.sidecar, trust)
     logged, log_rejection = _logged(trusted, stored.receipt, trust)
     check_signer(trusted, logged, log_rejection, trust)
     evidence, evidence_rejection = _appraised(trusted, trust, lookup)
@@ -102,6 +103,8 @@ def _logged(trusted: TrustedManifest, receipt: bytes | None, trust: TrustRoot) -
 
 def _appraised(trusted: TrustedManifest, trust: TrustRoot, lookup: Lookup) -> tuple[Appraisal | None, Rejected | None]:
     manifest = trusted.manifest
+    if manifest.key:  # of OMS: it has no evidence and no certificate
+        return None, None
     spki = manifest.signer.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from atlas.artifact import EMPTY_SHA256
 from atlas.codes import Code
+from atlas.lineage.attested import attested_by
 from atlas.lineage.graph import Edge, Lineage, Node, maker_name
 from atlas.statement import Publisher, Unmeasured
 from atlas.verdict import Finding, Outcome, Severity, Verdict
@@ -44,6 +45,8 @@ class Box:
     """What stands below the name."""
     linked: str = ""
     """Box digest of the manifest that a dashed artifact should have, as its user was told."""
+    evidence: list[str] = field(default_factory=list)
+    """Who vouches for the machine that a step ran on; several if its manifests differ in that."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -157,6 +160,8 @@ class _Pen:
         else:
             caption = maker.run if maker.component == maker.task else f"{maker.component} · {maker.run}"
             step = self._box("s", key, name, maker.component, key, caption=caption)
+        if (words := attested_by(node.facts)) and words not in step.evidence:
+            step.evidence.append(words)
         self._leads(node.step_path, step)
         made = self.boxes[self.ids["a", node.box]]
         position = manifest.output.position if manifest.output else 0
@@ -244,6 +249,7 @@ def to_json(lineage: Lineage, verdict: Verdict) -> dict[str, Any]:
                 "name": each.name,
                 "component": each.detail,
                 "statement": f"sha256:{each.sha256}",
+                "evidence": each.evidence,
                 "findings": _codes(each.findings),
             }
             for each in picture.steps
@@ -350,7 +356,8 @@ class _Tree:
         alias = f" (as {arrow.name})" if arrow and not box.is_step and arrow.name != box.name else ""
         found = [*box.findings, *(arrow.findings if arrow else ())]
         signs = "".join(f"  {'✗' if error else '!'} {code}" for error, code in marks(found))
-        return f"{visible(box.name)}{visible(alias)}  {visible(box.caption)}{signs}"
+        said = " · ".join(visible(each) for each in (box.caption, *box.evidence))
+        return f"{visible(box.name)}{visible(alias)}  {said}{signs}"
 
 
 def _is_dead_end(arrow: Arrow, picture: Picture) -> bool:
@@ -371,7 +378,7 @@ def to_dot(lineage: Lineage, verdict: Verdict) -> str:
     for box in picture.boxes.values():
         shape = "shape=box" if box.is_step else "shape=ellipse"
         style = " style=dashed" if box.dashed else ""
-        text = "\n".join([visible(box.name), visible(box.caption), *_signs(box.findings)])
+        text = "\n".join([*_words(box), *_signs(box.findings)])
         lines.append(f"  {box.id} [{shape}{style} label={_dot(text)}{_dot_colour(box.findings)}];")
     for arrow in picture.arrows:
         text = "\n".join([*_alias(arrow, picture), *_signs(arrow.findings)])
@@ -397,7 +404,7 @@ def to_mermaid(lineage: Lineage, verdict: Verdict) -> str:
     picture = draw(lineage, verdict)
     lines = ["flowchart LR"]
     for box in picture.boxes.values():
-        texts = [visible(box.name), visible(box.caption), *_signs(box.findings)]
+        texts = [*_words(box), *_signs(box.findings)]
         text = "<br/>".join(_mermaid(each) for each in texts if each)
         lines.append(f'  {box.id}["{text}"]' if box.is_step else f'  {box.id}(["{text}"])')
     for arrow in picture.arrows:
@@ -435,6 +442,10 @@ def _alias(arrow: Arrow, picture: Picture) -> list[str]:
     """What the step calls an input, where that is not the artifact's own name."""
     ours, theirs = visible(arrow.name), visible(picture.boxes[arrow.tail].name)
     return [ours] if arrow.tail.startswith("a") and ours != theirs else []
+
+
+def _words(box: Box) -> list[str]:
+    return [visible(each) for each in (box.name, box.caption, *box.evidence)]
 
 
 def _signs(findings: list[Finding]) -> list[str]:

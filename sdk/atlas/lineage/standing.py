@@ -18,7 +18,7 @@ from atlas.keys import key_digest
 from atlas.log import Logged
 from atlas.manifest import TrustedManifest
 from atlas.revocation import Cut, Revocation, Subject, written
-from atlas.trust import TrustRoot
+from atlas.trust import Authority, PublisherKey, TrustRoot
 
 
 def check_log(logged: Logged, trust: TrustRoot) -> Logged:
@@ -61,7 +61,7 @@ def check_signer(
         for each in trust.revoked:
             if (each.subject, each.value) in names and not _is_older(logged, each.cut):
                 raise _revoked(each, logged, log_rejection)
-    ended = trusted.authority.ended
+    ended = trusted.authority.ended if isinstance(trusted.authority, Authority) else None
     if ended and ended.since and not _is_older(logged, ended):
         issued = trusted.manifest.signer.not_valid_before_utc
         if issued > ended.since:
@@ -104,6 +104,8 @@ def _place(logged: Logged | None, log_rejection: Rejected | None) -> str:
 
 def _names(trusted: TrustedManifest) -> set[tuple[Subject, str]]:
     """All by which signer, authorities between, and the authority at the end may be revoked."""
+    if isinstance(trusted.authority, PublisherKey):  # a bare key, which no certificate is of
+        return {(Subject.KEY, trusted.authority.sha256)}
     chain = (*trusted.manifest.certificates, trusted.authority.certificate)
     keys = [each.public_key() for each in chain]
     # of all of them, because a signer who sends the chain along in disorder would otherwise choose

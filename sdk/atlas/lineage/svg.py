@@ -50,7 +50,7 @@ class _Spot:
 
     @cached_property
     def drop(self) -> float:
-        """How far below the middle arrows meet the spot: in the middle of the box without the codes below it."""
+        """How far below the middle arrows meet the spot: in the middle of the box without the lines below it."""
         return (_HEIGHT - self.height) / 2 if self.box else 0.0
 
 
@@ -252,7 +252,7 @@ def _spread(columns: list[list[_Spot]], routes: list[_Route]) -> float:
 
 def _size(box: Box) -> tuple[float, float]:
     wanted = max(_measure(visible(box.name), 13, bold=True), _measure(visible(box.caption), 11)) + 48
-    signs = [_measure(text, 11) + 8 for _, text in _signs(box.findings)]
+    signs = [_measure(text, 11) + 8 for _, text in _below(box)]
     return max(_MIN_BOX, min(_MAX_BOX, wanted), *signs, 0), _HEIGHT + _SIGN * len(signs)
 
 
@@ -304,12 +304,16 @@ def _shape(spot: _Spot) -> str:
     ]
     if found:
         parts.append(_mark(x + spot.width - 4, top + 4, 8, "✗" if found[0][0] else "!", colour))
-    for i, (error, text) in enumerate(_signs(box.findings)):
+    for i, (ink, text) in enumerate(_below(box)):
         y = top + _HEIGHT + 14 + _SIGN * i
-        parts.append(
-            _text(spot.x + spot.width / 2, y, text, 11, spot.width, colour=_RED if error else _AMBER, middle=True)
-        )
+        parts.append(_text(spot.x + spot.width / 2, y, text, 11, spot.width, colour=ink, middle=True))
     return "".join([*parts, "</g>"])
+
+
+def _below(box: Box) -> list[tuple[str, str]]:
+    """Colour and text of the lines below a box: who vouches for a step's machine, and codes."""
+    signs = [(_RED if error else _AMBER, text) for error, text in _signs(box.findings)]
+    return [*((_QUIET, visible(each)) for each in box.evidence), *signs]
 
 
 def _signs(findings: list[Finding]) -> list[tuple[bool, str]]:

@@ -10,7 +10,8 @@ tiles       the tiles of any Rekor v2 or tlog-tiles log
 rekor2      a Rekor v2 log that somebody else runs
 rekor1      a Rekor v1 log that somebody else runs (`rekor1_wire` is its form, `promise` what its receipts add)
 public      the logs that Sigstore's trust configuration names (`trust_config` is where that comes from, `choice` which)
-interface   what gathering needs of any
+interface   what gathering and watching need of any
+watch       what a log shows, against what it has promised (`alarm` has the words, `proven` the tree, `recorded` us)
 """
 
 from atlas.log.checkpoint import Checkpoint, open_checkpoint

@@ -4,19 +4,10 @@ The entry's digest is that of COSE's Sig_structure (RFC 9052, section 4.4), its 
 claim's own. One key, one signature: the entry proves that this very signature existed, and the claim hashes the rest.
 """
 
-import hashlib
-
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from atlas.log.entry import Algorithm, Entry
+from atlas.log.entry import Entry, signed_entry
 from atlas.manifest import Manifest
 
 
 def claim_entry(manifest: Manifest) -> Entry:
     """The log entry of a manifest (Rekor v2, hashedrekord 0.0.2)."""
-    return Entry(
-        digest=hashlib.sha256(manifest.to_be_signed).digest(),
-        signature=manifest.signature,
-        algorithm=Algorithm.ECDSA_P256_SHA256,
-        certificate=manifest.signer.public_bytes(Encoding.DER),
-    )
+    return signed_entry(manifest.to_be_signed, manifest.signature, manifest.verifier)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from atlas.errors import AtlasError, FetchError, InputError, Rejected
 from atlas.log.entry import Entry
+from atlas.log.interface import TransparencyLog
 from atlas.log.receipt import Receipt
 
 
@@ -44,3 +45,11 @@ def record_all(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def record_one(log: TransparencyLog, entry: Entry) -> Receipt:
+    """Have a log record one entry; raises why there is no receipt, if there is none."""
+    [answer] = log.record([entry])
+    if isinstance(answer, AtlasError):
+        raise answer
+    return answer

@@ -27,7 +27,7 @@ from atlas.log.checkpoint import (
 from atlas.log.entry import Entry
 from atlas.log.receipt import Receipt
 from atlas.log.store import Store, damaged
-from atlas.log.tiles import LEVELS_PER_TILE, MAX_ENTRY, WIDTH, make_bundle
+from atlas.log.tiles import LEVELS_PER_TILE, MAX_ENTRY, WIDTH, TileReader, make_bundle, parse_tile_path
 from atlas.trust import PinnedLog
 
 _CHUNK = 256
@@ -282,6 +282,20 @@ class EmbeddedLog:
             "SELECT body FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", n * WIDTH, n * WIDTH + width
         )
         return make_bundle(self._full(rows, width))
+
+    def at(self, path: str) -> bytes | None:
+        """The tile or the entry bundle at a path; None where there is nothing (C2SP tlog-tiles)."""
+        try:
+            tile = parse_tile_path(path)
+            if tile.level is None:
+                return self.entry_bundle(tile.index, tile.width)
+            return self.tile(tile.level, tile.index, tile.width)
+        except InputError:
+            return None
+
+    def tiles(self, size: int) -> TileReader:
+        """The tree of the first `size` entries, as the tiles show it."""
+        return TileReader(self.at, size)
 
     def audit(self) -> Checkpoint | None:
         """Compute everything anew from the entries: every hash and every checkpoint ever signed.

@@ -34,6 +34,11 @@ class Algorithm(StrEnum):
     ECDSA_P384_SHA384 = "PKIX_ECDSA_P384_SHA_384"
     ECDSA_P521_SHA512 = "PKIX_ECDSA_P521_SHA_512"
 
+    @property
+    def hash(self) -> hashes.HashAlgorithm:
+        """The hash that goes with the curve."""
+        return _PARAMETERS[self].digest
+
 
 @dataclass(frozen=True)
 class _Parameters:
@@ -138,6 +143,40 @@ def _pem(label: str, der: bytes) -> bytes:
     """RFC 7468, in the one form that Go writes."""
     lines = textwrap.fill(to_base64(der), 64)
     return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode("ascii")
+
+
+def algorithm_of(key: object) -> Algorithm:
+    """How a key signs.
+
+    Raises:
+        InputError: if it is not ECDSA on one of the curves that Rekor v2 takes.
+    """
+    curve = key.curve if isinstance(key, ec.EllipticCurvePublicKey) else None
+    for algorithm, parameters in _PARAMETERS.items():
+        if isinstance(curve, parameters.curve):
+            return algorithm
+    raise InputError("not an ECDSA key on the curve P-256, P-384 or P-521")
+
+
+def signed_entry(message: bytes, signature: bytes, signer: x509.Certificate | ec.EllipticCurvePublicKey) -> Entry:
+    """The entry of a signature (DER) over a message, by the holder of a certificate or of a bare key.
+
+    Raises:
+        InputError: if the signer's key is of no kind that Rekor v2 takes.
+    """
+    certified = isinstance(signer, x509.Certificate)
+    key = signer.public_key() if isinstance(signer, x509.Certificate) else signer
+    algorithm = algorithm_of(key)
+    digest = hashes.Hash(algorithm.hash)
+    digest.update(message)
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return Entry(
+        digest=digest.finalize(),
+        signature=signature,
+        algorithm=algorithm,
+        certificate=signer.public_bytes(serialization.Encoding.DER) if isinstance(signer, x509.Certificate) else None,
+        public_key=None if certified else key.public_bytes(serialization.Encoding.DER, form),
+    )
 
 
 def _load_key(certificate: bytes | None, public_key: bytes | None) -> object:

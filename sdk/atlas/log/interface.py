@@ -1,4 +1,4 @@
-"""What gathering needs of a log, wherever it runs."""
+"""What gathering and watching need of a log, wherever it runs."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -7,6 +7,7 @@ from typing import Protocol, Self
 from atlas.errors import AtlasError
 from atlas.log.entry import Entry
 from atlas.log.receipt import Receipt
+from atlas.log.tiles import TileReader
 from atlas.trust import PinnedLog
 
 
@@ -34,3 +35,10 @@ class TransparencyLog(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Release it."""
+
+
+class TiledLog(TransparencyLog, Protocol):
+    """A log whose tree can be read (C2SP tlog-tiles)."""
+
+    def tiles(self, size: int) -> TileReader:
+        """The tree of the first `size` entries, as the log's tiles show it; reading it raises `FetchError`, too."""

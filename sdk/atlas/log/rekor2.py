@@ -119,6 +119,10 @@ class Rekor2Log:
         note = self._published()
         return open_checkpoint(note, self.pinned) if note is not None else None
 
+    def tiles(self, size: int) -> TileReader:
+        """The tree of the first `size` entries, as the tiles show it; reading it raises FetchError, too."""
+        return TileReader(self.read, size)
+
     def receipt(self, index: int, entry: Entry) -> Receipt:
         """The verified receipt of an entry that the log holds, computed from its tiles.
 
@@ -133,7 +137,7 @@ class Rekor2Log:
                 f"{self._address.read_url}: its checkpoint has {signed.size} entries, and {index} is asked for",
                 passing=True,
             )
-        reader = TileReader(self.read, signed.size)
+        reader = self.tiles(signed.size)
         try:
             body, path = reader.entry(index), tuple(reader.inclusion(index))
         except InputError as error:

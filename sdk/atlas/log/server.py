@@ -21,7 +21,7 @@ from atlas.errors import AtlasError, InputError, StorageError
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.entry import MAX_REQUEST, parse_request
 from atlas.log.receipt import Receipt
-from atlas.log.tiles import MAX_ENTRY, parse_tile_path
+from atlas.log.tiles import MAX_ENTRY
 
 WRITE_PATH = "/api/v2/log/entries"
 _API = "/api/v2"
@@ -202,16 +202,12 @@ class _Handler(BaseHTTPRequestHandler):
                 if note is None:
                     return self._fail(404, 5, "the log is empty")
                 return self._answer(200, note.encode(), "text/plain; charset=utf-8", {"Cache-Control": "no-cache"})
-            tile = parse_tile_path(path)
-            if tile.level is None:
-                data = self.server.log.entry_bundle(tile.index, tile.width)
-            else:
-                data = self.server.log.tile(tile.level, tile.index, tile.width)
-        except InputError:
-            return self._fail(404, 5, "not found")
+            data = self.server.log.at(path)
         except StorageError:
             _logger.exception("a read failed")
             return self._fail(503, 14, "the log cannot be read now; try again later")
+        if data is None:
+            return self._fail(404, 5, "not found")
         return self._answer(200, data, "application/octet-stream", {"Cache-Control": _FOREVER})
 
     def _other(self) -> None:

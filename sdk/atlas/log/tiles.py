@@ -22,6 +22,8 @@ MAX_ENTRY = 0xFFFF
 
 _PATH = re.compile(r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 _CACHED_TILES = 1024
+_CACHED_BUNDLES = 16
+"""Fewer than of tiles: a bundle of Rekor's entries has some 250 kB."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class TileReader:
         self._fetch = fetch
         self.size = size
         self._tile = lru_cache(_CACHED_TILES)(self._read_tile)
-        self._bundle = lru_cache(_CACHED_TILES)(self._read_bundle)
+        self._bundle = lru_cache(_CACHED_BUNDLES)(self._read_bundle)
 
     def _read(self, tile: Tile) -> bytes:
         data = self._fetch(tile.path)
@@ -150,6 +152,18 @@ class TileReader:
         while len(hashes) > 1:
             hashes = [merkle.node_hash(*hashes[place : place + 2]) for place in range(0, len(hashes), 2)]
         return hashes[0]
+
+    def leaves(self, tile: int) -> list[bytes]:
+        """The hashes of a tile of level 0.
+
+        Raises:
+            InputError: if the tree has no such tile, or the log does not serve it.
+        """
+        return self._tile(0, tile)
+
+    def bundle(self, index: int) -> list[bytes]:
+        """The entries beneath a tile of level 0; raises as `leaves`."""
+        return self._bundle(index)
 
     def root(self) -> bytes:
         """The root that the tiles lead to; compare it with the signed one."""

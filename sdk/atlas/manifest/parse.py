@@ -48,12 +48,34 @@ class Manifest:
     to_be_signed: bytes
     """COSE Sig_structure: what the signature is over, and what a log entry is about."""
     signature: bytes
-    """ECDSA P-256, DER."""
+    """ECDSA, DER; under P-256 in a sidecar."""
+    key: ec.EllipticCurvePublicKey | None = None
+    """The signer's bare key, where there are no certificates: never in a sidecar."""
+    ignored: tuple[str, ...] = ()
+    """Files of the artifact that the signature leaves out: never by a sidecar."""
 
     @property
     def signer(self) -> x509.Certificate:
         """The signer's certificate."""
         return self.certificates[0]
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether it is of C2PA, and not what a signature of another format amounts to."""
+        return self.label.startswith("urn:c2pa:")
+
+    @property
+    def verifier(self) -> x509.Certificate | ec.EllipticCurvePublicKey:
+        """What the signature verifies under: the signer's certificate or bare key."""
+        return self.key or self.signer
+
+    @property
+    def signer_sha256(self) -> str:
+        """Digest of the signer's certificate, or of its bare key (SubjectPublicKeyInfo), DER, hex."""
+        der = serialization.Encoding.DER
+        if self.key is None:
+            return hashlib.sha256(self.signer.public_bytes(der)).hexdigest()
+        return hashlib.sha256(self.key.public_bytes(der, serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def parse_manifest(raw: bytes) -> Manifest:

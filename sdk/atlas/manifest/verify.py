@@ -19,7 +19,7 @@ from atlas.keys import identity_uri
 from atlas.manifest import profile
 from atlas.manifest.parse import Manifest, parse_manifest
 from atlas.statement import Step
-from atlas.trust import Authority, Role, TrustRoot
+from atlas.trust import Authority, PublisherKey, Role, TrustRoot
 
 _TOLERATED = {
     "assertion.dataHash.mismatch",  # the asset is not at hand here; its digest is compared by whoever has it
@@ -35,7 +35,8 @@ class TrustedManifest:
     """A manifest whose signer the trust root knows."""
 
     manifest: Manifest
-    authority: Authority
+    authority: Authority | PublisherKey
+    """Who vouches for the signer, or, of a bare key, the key itself."""
     valid_from: dt.datetime
     """When every certificate of the chain has begun."""
     valid_until: dt.datetime
@@ -53,7 +54,7 @@ def verify_manifest(raw: bytes, trust: TrustRoot) -> TrustedManifest:
     chain = list(manifest.certificates)
     begins = max(each.not_valid_before_utc for each in chain)
     ends = min(each.not_valid_after_utc for each in chain)
-    authority = _find_authority(chain, trust, begins)
+    authority = find_authority(chain, trust, begins)
     _check_identity(manifest, authority)
     return TrustedManifest(
         manifest,
@@ -85,7 +86,12 @@ def _context() -> c2pa.Context:
     return profile.context()
 
 
-def _find_authority(chain: list[x509.Certificate], trust: TrustRoot, time: dt.datetime) -> Authority:
+def find_authority(chain: list[x509.Certificate], trust: TrustRoot, time: dt.datetime) -> Authority:
+    """The authority of the trust root that a chain leads to, signer first, as of a time.
+
+    Raises:
+        Rejected: SIGNER_UNTRUSTED.
+    """
     if not trust.authorities:
         raise Rejected(Code.SIGNER_UNTRUSTED, "the trust root has no signing authority")
     verifier = (

@@ -8,8 +8,6 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from types import MappingProxyType
 
-from cryptography.hazmat.primitives import hashes
-
 from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.lineage import Lineage, Node
@@ -163,11 +161,17 @@ def _origins(lineage: Lineage, rules: Rules) -> Iterator[Finding]:
         listed = bool(origins.digests) or origin.input.pinned
         code = Code.ORIGIN_NOT_ALLOWED if listed else Code.UNATTESTED_ORIGIN
         yield _finding(code, origin.path, "an accepted origin", f"sha256:{origin.input.sha256} {origin.input.uri}")
+    for node in lineage.published:
+        ignored = [each for each in node.facts.manifest.ignored if each not in origins.ignored]
+        if ignored:
+            found = ", ".join(ignored)[:200]
+            yield _finding(Code.OMS_IGNORES_FILES, node.step_path, "a signature of every file", found)
     if origins.publishers is not None:
         for node in lineage.published:
-            signer = node.facts.manifest.signer.fingerprint(hashes.SHA256()).hex()
+            signer = node.facts.manifest.signer_sha256
             if not {signer, node.facts.trusted.authority.sha256}.intersection(origins.publishers):
-                found = f"{_name(node)}, certificate sha256:{signer}"
+                kind = "key" if node.facts.manifest.key else "certificate"
+                found = f"{_name(node)}, {kind} sha256:{signer}"
                 yield _finding(Code.ORIGIN_NOT_ALLOWED, node.step_path, "an accepted publisher", found)
     if origins.steps is not None:
         for node, step in lineage.beginnings:

@@ -30,8 +30,10 @@ class Origins(Strict):
     digests: tuple[Sha256, ...] = ()
     """Artifacts that are trusted by their digest, whoever made them."""
     publishers: tuple[Sha256, ...] | None = None
-    """SHA-256 of the DER certificates of publishers, or of the authorities that issued them; absent: any that the
-    trust root knows."""
+    """SHA-256 of the DER certificates of publishers, of the authorities that issued them, or of publishers' bare keys;
+    absent: any that the trust root knows."""
+    ignored: tuple[str, ...] = Field(default=(), exclude_if=lambda paths: not paths)
+    """Files of a model that its signature by OpenSSF Model Signing may leave out: paths within the model."""
     steps: tuple[str, ...] | None = None
     """Components that may begin a lineage by having no input; absent: any."""
     pinned: bool = True

@@ -79,11 +79,13 @@ class DebianTool(NamedTuple):
 KUBE = "-X k8s.io/component-base/version"
 KUBE_STAMP = f"{KUBE}.gitVersion={{version}} {KUBE}.gitMajor={{major}} {KUBE}.gitMinor={{minor}}"
 HELM_STAMP = "-X helm.sh/helm/v4/internal/version.version={version}"
+COSIGN_STAMP = "-X sigs.k8s.io/release-utils/version.gitVersion={version}"
 TOOLS = (
     Tool("etcd", "go.etcd.io/etcd/server/v3", "", "etcd"),
     Tool("kubernetes", "k8s.io/kubernetes", "/cmd/kube-apiserver", "kube-apiserver", KUBE_STAMP),
     Tool("helm", "helm.sh/helm/v4", "/cmd/helm", "helm", HELM_STAMP),
     Tool("rekor", "github.com/sigstore/rekor-tiles/v2", "/cmd/rekor-server/posix", "rekor-server-posix"),
+    Tool("cosign", "github.com/sigstore/cosign/v3", "/cmd/cosign", "cosign", COSIGN_STAMP),
 )
 
 

@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from atlas.artifact import measure
+from atlas.evidence.providers.coco import CocoProvider
+from atlas.evidence.simulator.agent import UnsafeSimulatedAgent
 from atlas.evidence.simulator.machine import UnsafeSimulatedMachine
 from atlas.evidence.simulator.td import UnsafeSimulatedTd, agent_event
 from atlas.home import open_home
@@ -354,3 +356,28 @@ def test_time_is_what_it_says(bare: Here, quote: Path, trust: Path) -> None:
     assert bare(*given).error["error"] == "CollateralExpired"
     bare(*given, "--at", (NOW - dt.timedelta(days=50)).isoformat()).expect(0)
     assert bare(*given, "--at", "yesterday").code == 2
+
+
+def test_a_policy_asks_for_an_event_that_was_recorded(bare: Here, collateral: Path, trust: Path) -> None:
+    with UnsafeSimulatedAgent(platform()) as agent:
+        told = bare("evidence", "record", "example.org", "start", "train 1", "--agent", agent.url).expect(0)
+        given = CocoProvider(agent.url).attest(b"r" * 64)
+    assert told.out == "measured example.org start\n"
+    assert given.event_log
+    quote, log = bare.file("pod.bin", given.quote), bare.file("pod.log", given.event_log)
+
+    def judged(content: str) -> list[str]:
+        event = {"domain": "example.org", "operation": "start", "content": content}
+        rules = policy(bare, eventLog={"required": True, "events": [event]})
+        known = ["--collateral", collateral, "--trust", trust, "--at", f"{NOW:%FT%TZ}", "--event-log", log]
+        answer = bare("evidence", "verify", quote, *known, "--policy", rules, "--json")
+        return [each["code"] for each in json.loads(answer.out)["findings"]]
+
+    assert judged("train 1") == []
+    assert judged("train 2") == ["EventRequired"]
+
+
+def test_an_event_is_recorded_by_the_agent_of_the_same_pod_alone(bare: Here) -> None:
+    event = ("evidence", "record", "example.org", "start", "train")
+    assert "not where an agent of the same pod listens" in bare(*event, "--agent", "http://192.0.2.1").expect(2).err
+    assert "cannot be reached" in bare(*event, "--agent", "http://127.0.0.1:9").expect(2).err

@@ -246,10 +246,36 @@ def test_outputs_of_traced_and_nested_pipelines_stay_as_they_were(lab: Laborator
     assert len(lab.run_well(outer).statements) == 2
 
 
+def _serialized(pipeline: Any) -> tuple[bytes, ...]:
+    return tuple(
+        each.SerializeToString(deterministic=True) for each in (pipeline.pipeline_spec, pipeline.platform_spec)
+    )
+
+
 def test_instrumenting_twice_changes_nothing() -> None:
-    once = instrument(p.flow).pipeline_spec.SerializeToString(deterministic=True)
-    assert b"atlas-run" in once
-    assert instrument(p.flow).pipeline_spec.SerializeToString(deterministic=True) == once
+    once = _serialized(instrument(p.flow))
+    assert b"atlas-run" in once[0]
+    assert b"ATLAS_POD_EVIDENCE" in once[1]
+    assert _serialized(instrument(p.flow)) == once
+
+
+def test_a_pipeline_in_python_is_compiled_with_its_pods_annotations(lab: Laboratory, tmp_path: Path) -> None:
+    @dsl.pipeline(name="annotated")  # type: ignore[untyped-decorator]
+    def annotated() -> None:
+        p.use(it=p.make(i=4).outputs["out"])
+
+    path = compiled(tmp_path, instrument(annotated, evidence="coco"))
+    _, platform = read_documents(path)
+    assert platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"] == {
+        label: {
+            "fieldPathAsEnv": [
+                {"name": "ATLAS_POD_EVIDENCE", "fieldPath": "metadata.annotations['atlas.dev/evidence']"}
+            ],
+            "podMetadata": {"annotations": {"atlas.dev/evidence": "coco"}},
+        }
+        for label in ("exec-make", "exec-use")
+    }
+    assert components.load_component_from_file(str(path)).platform_spec == annotated.platform_spec
 
 
 def test_what_is_no_pipeline_is_refused() -> None:

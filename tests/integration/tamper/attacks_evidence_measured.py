@@ -10,13 +10,14 @@ from atlas.errors import InputError
 from atlas.evidence.providers import Attestation
 from atlas.evidence.simulator.gpu import UnsafeSimulatedGpu
 from atlas.evidence.simulator.td import UnsafeSimulatedEvent, UnsafeSimulatedTd, agent_event
-from atlas.evidence.tdx.eventlog import EV_NO_ACTION, dump_event_log, parse_event_log
+from atlas.evidence.tdx.eventlog import EV_NO_ACTION, parse_event_log
 from atlas.publish import TYPES
 from atlas.statement import Publisher, Step
 from integration.tamper.attacks_evidence import trained
 from integration.tamper.registry import Part, attack
 from integration.tamper.world import MEASURED, TD, Outcome, Pod, World
 from support import forge
+from support.eventlogs import dump_event_log
 
 EVIL = b"\xe0" * 48
 LAST = len(TD.events) - 1

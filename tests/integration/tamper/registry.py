@@ -27,6 +27,7 @@ class Part(StrEnum):
     SIDECAR = "sidecar"
     STATEMENT = "statement"
     SIGNER = "signer"
+    OMS = "model signature"
     LOG = "log receipt"
     LINEAGE = "lineage"
     POLICY = "policy"

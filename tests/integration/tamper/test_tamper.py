@@ -11,6 +11,7 @@ from atlas.codes import Code
 from atlas.publish import TYPES
 from atlas.statement import Statement, Step
 from integration.tamper import registry
+from integration.tamper.attacks_oms import delivered, honest
 from integration.tamper.registry import Attack
 from integration.tamper.world import TD, World, said, simulator, today
 from support import forge
@@ -88,6 +89,10 @@ class TestControl:
         world.deposit(*world.sign(again, world.home.issuer()))
         outcome = world.verify()
         assert (outcome.exit, outcome.warnings) == (0, frozenset({Code.PRODUCER_AMBIGUOUS.value})), outcome.text
+
+    def test_signed_model_of_a_third_party_holds(self, world: World) -> None:
+        outcome = delivered(world, honest())
+        assert (outcome.exit, outcome.codes, outcome.warnings) == (0, frozenset(), frozenset()), outcome.text
 
     def test_attested_model_holds_under_every_rule(self, world: World) -> None:
         outcome = world.verify(world.attested_pipeline("run-2")["model"], policy=world.evidence_policy())

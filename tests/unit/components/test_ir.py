@@ -6,6 +6,7 @@ import pytest
 from atlas.errors import DocumentError
 from atlas_components.ir import LOCAL_MARKER, container_executors, instrument_documents, instrument_spec, pipelines
 from atlas_components.lint import LintCode, lint
+from atlas_components.pod import instrument_platform
 
 PINNED = "python@sha256:" + "0" * 64
 
@@ -147,12 +148,13 @@ def test_malformed_specs_are_refused(spec: dict[str, Any]) -> None:
 def test_documents_besides_the_pipeline_stay() -> None:
     spec = spec_of({"exec-a": container("x")})
     platform: dict[str, Any] = {"platforms": {"kubernetes": {}}}
-    assert instrument_documents([spec, platform]) == [instrument_spec(spec), platform]
+    shown = instrument_platform(platform, {}, {"exec-a": ""})
+    assert instrument_documents([spec, platform]) == [instrument_spec(spec), shown]
     version = {"kind": "PipelineVersion", "spec": {"pipelineSpec": spec, "platformSpec": platform}}
     pipeline = {"kind": "Pipeline", "spec": {}}
     new = instrument_documents([pipeline, version])
     assert new[0] == pipeline
-    assert new[1]["spec"] == {"pipelineSpec": instrument_spec(spec), "platformSpec": platform}
+    assert new[1]["spec"] == {"pipelineSpec": instrument_spec(spec), "platformSpec": shown}
     assert list(pipelines([pipeline, version])) == [(spec, platform)]
     assert list(pipelines([spec, platform])) == [(spec, platform)]
     for nothing in ([], [pipeline], ["text"]):

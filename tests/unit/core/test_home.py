@@ -435,3 +435,16 @@ class TestDeposit:
 
 def read_key(home: Home, name: str) -> ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
     return home.issuer().key if name == "ca.key" else home.log_key()
+
+
+def test_a_file_in_a_folder_of_the_home(tmp_path: Path) -> None:
+    home = create_home(tmp_path / ".atlas")
+    for content in (b"one", b"two"):
+        home.write("watch/log.json", content)
+        assert (home.path / "watch" / "log.json").read_bytes() == content
+        assert [each.name for each in (home.path / "watch").iterdir()] == ["log.json"]
+    with pytest.raises(StorageError, match="cannot be written"):
+        home.write("version/log.json", b"")
+    with pytest.raises(StorageError, match="cannot be written"):
+        Home(tmp_path / "gone").write("watch/log.json", b"")
+    assert not (tmp_path / "gone").exists()

@@ -19,7 +19,7 @@ from atlas.errors import ClockError, Rejected, SigningError, StepError
 from atlas.keys import Issuer, issue
 from atlas.manifest import Sidecar, parse_manifest, profile, sign_manifest, sign_statement, verify_manifest
 from atlas.statement import MAX_BYTES, Publisher, Statement, dump_statement, output_of
-from atlas.trust import TrustRoot
+from atlas.trust import Authority, TrustRoot
 from support.forge import ASSET, authority, link, now, opinion, output, read_box, source, statement, step, trust_root
 
 ISSUER = authority()
@@ -56,6 +56,7 @@ class TestHonest:
         (certificate,) = trusted.manifest.certificates
 
         assert trusted.manifest == sidecar.manifest
+        assert isinstance(trusted.authority, Authority)
         assert trusted.authority.certificate == ISSUER.certificate
         assert trusted.valid_from == certificate.not_valid_before_utc
         assert trusted.valid_until == ISSUER.certificate.not_valid_after_utc

@@ -14,7 +14,7 @@ from atlas.errors import Rejected
 from atlas.keys import Credential, issue
 from atlas.manifest import TrustedManifest, verify_manifest
 from atlas.statement import Publisher, Statement, Step
-from atlas.trust import Role, TrustRoot
+from atlas.trust import Authority, Role, TrustRoot
 from support.forge import (
     ASSET,
     authority,
@@ -110,6 +110,7 @@ class TestChain:
         raw = signed_by(leaf(middle, above=(middle.certificate,)))
 
         trusted = verify_manifest(raw, trust_root(tall))
+        assert isinstance(trusted.authority, Authority)
         assert trusted.authority.certificate == tall.certificate
         assert len(trusted.manifest.certificates) == 2
         assert opinion(raw, ASSET, tall).state == "Trusted"

@@ -30,6 +30,11 @@ DAY = dt.timedelta(days=1)
 RELAUNCH = UnsafeSimulatedTd(tee_tcb_svn=tcb_svn(module=4), tee_tcb_svn_2=tcb_svn(module=6))
 
 
+def served(collateral: Collateral) -> "dcap_qvl.QuoteCollateralV3":
+    """As it came, with all certificates."""
+    return dcap_qvl.QuoteCollateralV3.from_json(collateral.raw.decode())
+
+
 def claims(
     raw: bytes, collateral: Collateral, at: dt.datetime = NOW, of: UnsafeSimulatedPlatform | None = None
 ) -> dict[str, Any]:
@@ -39,7 +44,7 @@ def claims(
     seconds = int(at.timestamp())
     root = (of or platform()).root.public_bytes(serialization.Encoding.DER)
     made = dcap_qvl.QuoteVerifier(root).verify_with_policy(
-        raw, collateral.engine, seconds, dcap_qvl.QuotePolicy.claims_only(seconds)
+        raw, served(collateral), seconds, dcap_qvl.QuotePolicy.claims_only(seconds)
     )
     found: dict[str, Any] = json.loads(made.to_json())
     return found
@@ -76,7 +81,7 @@ def test_the_strictest_policy_accepts_it() -> None:
     verifier = dcap_qvl.QuoteVerifier(platform().root.public_bytes(serialization.Encoding.DER))
 
     verifier.verify_with_policy(
-        platform().quote(DATA), platform().collateral(NOW).engine, seconds, dcap_qvl.QuotePolicy.strict(seconds)
+        platform().quote(DATA), served(platform().collateral(NOW)), seconds, dcap_qvl.QuotePolicy.strict(seconds)
     )
 
 
@@ -87,7 +92,7 @@ def test_no_other_root_does(version: int) -> None:
     with pytest.raises(ValueError, match="Verification failed"):
         claims(raw, collateral, of=stranger())
     with pytest.raises(ValueError, match="Verification failed"):  # under Intel's
-        dcap_qvl.verify(raw, collateral.engine, int(NOW.timestamp()))
+        dcap_qvl.verify(raw, served(collateral), int(NOW.timestamp()))
 
 
 def test_all_names_say_what_it_is() -> None:

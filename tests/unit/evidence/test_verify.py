@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.evidence.appraise import verify_under
+from atlas.evidence.simulator import pki
 from atlas.evidence.simulator.machine import UnsafeSimulatedMachine
 from atlas.evidence.simulator.td import UnsafeSimulatedTd, tcb_svn
 from atlas.evidence.tdx.collateral import (
@@ -332,6 +333,15 @@ def _signed_by(who: str) -> Collateral:
     return platform().collateral(NOW, signer=signer)
 
 
+def _signed_below_a_second_root() -> Collateral:
+    """Between the root and the signer stands one that the root certified, and that has the root's name."""
+    root = platform().root_ca
+    second = root.issue(pki.ROOT, NOW, ca=True)
+    signer = second.issue(pki.SIGNER, NOW)
+    assert second.certificate.subject == root.certificate.subject
+    return platform().collateral(NOW, signer=replace(signer, chain=signer.chain[:2]))
+
+
 def _part(name: str, value: Any) -> Callable[[], Collateral]:
     return lambda: replace(said(), **{name: value(said()) if callable(value) else value})
 
@@ -384,6 +394,7 @@ COLLATERAL_LIES: dict[str, tuple[Code, Callable[[], Collateral]]] = {
     "identity unsigned": (Code.COLLATERAL_SIGNATURE_INVALID, _part("qe_identity_signature", bytes(64))),
     "signed by a platform": (Code.COLLATERAL_SIGNER_INVALID, lambda: _signed_by("pck")),
     "signed by the authority of platforms": (Code.COLLATERAL_SIGNER_INVALID, lambda: _signed_by("authority")),
+    "signed below a second root": (Code.COLLATERAL_SIGNER_INVALID, _signed_below_a_second_root),
     "signed by a stranger": (Code.COLLATERAL_SIGNER_INVALID, _other("tcb_info_issuer_chain")),
     "identity signed by a stranger": (Code.COLLATERAL_SIGNER_INVALID, _other("qe_identity_issuer_chain")),
     "a stranger's root list": (Code.CRL_INVALID, _other("root_ca_crl")),

@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from atlas.lineage import Lineage
 from atlas.statement import Unmeasured
+from atlas.trust import intel_root
 from atlas.verdict import Verdict
+from unit.evidence.evidence_support import Provider, platform, simulated_root
 from unit.lineage.lineage_world import NOW, Made, World, found, policy, sha
 
 HOSTILE = [
@@ -75,6 +77,17 @@ def evaluated(world: World) -> Drawn:
     holdout = world.step("sample", outputs={"holdout": b"h"}, exit_code=1)
     world.step("evaluate", [model.used(), holdout.used()], {"metrics": {"accuracy": 0.9}})
     return judged(world, model, "{metrics: [{step: evaluate, artifact: metrics, name: accuracy, min: 0.5}]}")
+
+
+def attested(world: World) -> Drawn:
+    """Steps with simulated evidence, with some that does not hold, with none though it was asked for, and without."""
+    world.trust = replace(world.trust, evidence_roots=(intel_root(), simulated_root()))
+    world.source.keep(platform().collateral(NOW))
+    data = world.publish(b"corpus", "corpus.tar")
+    train, test = world.steps("prepare", [data.used("raw")], {"train": b"tr", "test": b"te"}, provider=Provider())
+    base = world.step("train", [train.used()], {"base": b"b"}, provider=Provider("tdx"))
+    tuned = world.step("tune", [base.used()], {"tuned": b"t"}, evidence="failed:coco")
+    return judged(world, world.step("package", [tuned.used(), test.used("holdout")], {"model": b"m"}))
 
 
 def hostile(world: World) -> Drawn:

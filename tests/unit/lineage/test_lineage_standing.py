@@ -15,7 +15,7 @@ from atlas.lineage.standing import check_log, check_signer
 from atlas.log import Logged
 from atlas.manifest import verify_manifest
 from atlas.revocation import Cut, Revocation, Subject
-from atlas.trust import TrustRoot
+from atlas.trust import PublisherKey, TrustRoot
 from support import forge
 from unit.lineage.lineage_world import NOW, ORIGIN, Made, World, chain, only, policy
 
@@ -103,6 +103,17 @@ def test_a_revoked_rekor_v1_is_revoked_with_all_its_trees(world: World, origin: 
     with pytest.raises(Rejected) as caught:
         check_log(place, trust)
     assert caught.value.code is Code.RECEIPT_LOG_REVOKED
+
+
+def test_a_publishers_bare_key_can_be_revoked(world: World) -> None:
+    """As one has that signed a model with OpenSSF Model Signing."""
+    key = PublisherKey("p", ec.generate_private_key(ec.SECP256R1()).public_key())
+    trusted = replace(verify_manifest(world.step("train").raw, world.trust), authority=key)
+    assert check_signer(trusted, None, None, revoking(world, world.step("other"), Cut())) is trusted
+    revoked = Revocation(Subject.KEY, key.sha256, "leaked")
+    with pytest.raises(Rejected) as caught:
+        check_signer(trusted, None, None, replace(world.trust, revoked=(revoked,)))
+    assert caught.value.code is Code.SIGNER_REVOKED
 
 
 def test_a_receipt_that_does_not_hold_is_named(world: World) -> None:

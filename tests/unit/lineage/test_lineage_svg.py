@@ -13,7 +13,7 @@ from unit.lineage.lineage_world import Indexed, World, chain
 from unit.lineage.pictures import Drawn, judged
 
 NS = "{http://www.w3.org/2000/svg}"
-ALL = [pictures.sound, pictures.broken, pictures.evaluated, pictures.hostile, pictures.circle]
+ALL = [pictures.sound, pictures.broken, pictures.evaluated, pictures.attested, pictures.hostile, pictures.circle]
 
 
 def _read(drawn: Drawn) -> ET.Element:

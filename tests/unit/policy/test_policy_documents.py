@@ -277,6 +277,7 @@ CHANGES: list[dict[str, Any]] = [
     {"origins": {**FULL["origins"], "steps": []}},
     {"origins": {**FULL["origins"], "steps": None}},
     {"origins": {**FULL["origins"], "pinned": True}},
+    {"origins": {**FULL["origins"], "ignored": [".gitattributes"]}},
     {"evidence": "optional"},
     {"log": "required"},
     {"maxAge": "91d"},
@@ -298,7 +299,11 @@ def test_digest_changes_with_every_field() -> None:
     assert _policy(FULL).sha256 not in {_policy(each).sha256 for each in shorter}
 
 
-NEWER: dict[str, tuple[Any, Any]] = {"timestamp": ("optional", "required")}
+ORIGINS = FULL["origins"]
+NEWER: dict[str, tuple[Any, Any]] = {
+    "timestamp": ("optional", "required"),
+    "origins": ({**ORIGINS, "ignored": []}, {**ORIGINS, "ignored": ["README.md"]}),
+}
 """Rules that the first Atlas did not know: their default, which leaves the digest as it was, and another value."""
 
 

@@ -33,6 +33,7 @@ _NOT_HERE = (
 )
 _NOT_ALLOWED = "run the step as a user who may, usually root"
 _BUSY = "wait until the quote that was asked for before is made, and run the step again"
+_KERNEL_FAULT = "this is no kernel as it is known, from Linux 6.16 on: update it"
 _HOST = "have the host's administrator look at its quote generation service (QGS)"
 
 
@@ -44,6 +45,7 @@ class TdxProvider:
         event_log: the table's content; there need not be one.
         make: makes a folder in `reports`, in which the kernel puts files.
         remove: removes it, with its files.
+        measurements: the folder of registers; older kernels have none.
     """
 
     name = "tdx"
@@ -54,20 +56,25 @@ class TdxProvider:
         event_log: Path = EVENT_LOG,
         make: Callable[[Path], None] = Path.mkdir,
         remove: Callable[[Path], None] = Path.rmdir,
+        measurements: Path = MEASUREMENTS,
     ) -> None:
         self._reports = reports
         self._event_log = event_log
         self._make = make
         self._remove = remove
+        self._measurements = measurements
 
     def attest(self, report_data: bytes) -> Attestation:
         """A quote that carries these 64 bytes, and the firmware's event log.
 
         Raises:
-            EvidenceError: if there is none to be had.
+            EvidenceError: if there is none to be had, or it shows other registers than the kernel reads.
         """
         check_report_data(report_data)
-        return attested(self._quote(report_data), report_data, self._log())
+        before = read_rtmrs(self._measurements)
+        attestation = attested(self._quote(report_data), report_data, self._log())
+        _check_registers(attestation.quote, before, read_rtmrs(self._measurements))
+        return attestation
 
     def _quote(self, report_data: bytes) -> bytes:
         entry = self._reports / f"atlas-{secrets.token_hex(8)}"  # nobody else's
@@ -92,12 +99,14 @@ class TdxProvider:
         return _without_padding(raw)
 
 
-def read_rtmrs(root: Path = MEASUREMENTS) -> tuple[bytes, bytes, bytes, bytes]:
-    """RTMR0 to RTMR3 as the kernel reads them; a quote is what proves them to others.
+def read_rtmrs(root: Path = MEASUREMENTS) -> tuple[bytes, ...] | None:
+    """RTMR0 to RTMR3 as the kernel reads them; None if it is too old to tell.
 
     Raises:
-        EvidenceError: if this kernel does not tell.
+        EvidenceError: if they cannot be read.
     """
+    if not root.exists():
+        return None
     values = []
     for number in range(4):
         path = root / f"rtmr{number}:sha384"
@@ -105,14 +114,22 @@ def read_rtmrs(root: Path = MEASUREMENTS) -> tuple[bytes, bytes, bytes, bytes]:
             with path.open("rb") as file:
                 value = file.read(_REGISTER_BYTES + 1)
         except OSError as error:
-            mend = "run the step in an Intel TDX guest with Linux 6.16 or newer"
-            raise _failed(f"{path}: the register cannot be read", error, mend) from error
+            raise _failed(f"{path}: the register cannot be read", error, _KERNEL_FAULT) from error
         if len(value) != _REGISTER_BYTES:
-            raise EvidenceError(
-                f"{path}: not a register of {_REGISTER_BYTES} bytes", mend="this is no such kernel: update it"
-            )
+            raise EvidenceError(f"{path}: not a register of {_REGISTER_BYTES} bytes", mend=_KERNEL_FAULT)
         values.append(value)
-    return values[0], values[1], values[2], values[3]
+    return tuple(values)
+
+
+def _check_registers(quote: bytes, before: tuple[bytes, ...] | None, after: tuple[bytes, ...] | None) -> None:
+    """See that the quote is of this trust domain, and of now: something may extend a register meanwhile."""
+    quoted = quotes.parse_quote(quote).report.rtmrs
+    for number, (value, *read) in enumerate(zip(quoted, before or quoted, after or quoted, strict=True)):
+        if value not in read:
+            raise EvidenceError(
+                f"the quote has RTMR{number} {value.hex()}, and the kernel reads {read[-1].hex()}",
+                mend="run the step again; if it stays so, the host answers with quotes of another trust domain",
+            )
 
 
 def _ask(entry: Path, report_data: bytes) -> bytes:

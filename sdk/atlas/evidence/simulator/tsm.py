@@ -61,7 +61,7 @@ class UnsafeSimulatedTsm:
 
     def provider(self) -> TdxProvider:
         """The real provider, which asks here."""
-        return TdxProvider(self.reports, self.event_log, self.make, self.remove)
+        return TdxProvider(self.reports, self.event_log, self.make, self.remove, self.measurements)
 
     def make(self, entry: Path) -> None:
         """Make a folder for a request, with the kernel's files in it."""

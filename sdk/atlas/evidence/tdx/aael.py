@@ -79,7 +79,7 @@ def _read(data: bytes) -> Measured:
 
 
 def aael_event(domain: str, operation: str, content: str) -> tuple[int, bytes]:
-    """Type and data of the event that the agent writes, for `eventlog.extend`.
+    """Type and data of the event that the agent writes.
 
     Raises:
         InputError: if it would not be read back as it was meant.

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import dcap_qvl
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from atlas.canonical import dump_canonical
@@ -74,8 +75,15 @@ class Collateral:
 
     @cached_property
     def engine(self) -> "dcap_qvl.QuoteCollateralV3":
-        """The form that the verification library takes."""
-        return dcap_qvl.QuoteCollateralV3(**self._fields())
+        """The form that the verification library takes.
+
+        Of the chain of a document's signer it has the signer alone, as `check_signers` sees it. The root is pinned, so
+        the library would only read again, for each quote, what came along as one; and whom the pinned root has not
+        certified itself it refuses.
+        """
+        names = ("tcb_info_issuer_chain", "qe_identity_issuer_chain")
+        signers = {name: _pem(chain[0]) for name, chain in zip(names, self._chains[1:], strict=True)}
+        return dcap_qvl.QuoteCollateralV3(**self._fields() | signers)
 
     @cached_property
     def tcb(self) -> dict[str, Any]:
@@ -250,6 +258,10 @@ def _freshest(candidates: Iterable[Collateral]) -> tuple[Collateral, ...]:
     return tuple(
         each for numbers, each in best.items() if all(numbers == other or other.behind(numbers) for other in best)
     )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _signs_collateral(certificate: x509.Certificate) -> bool:

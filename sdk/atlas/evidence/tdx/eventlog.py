@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from atlas.codes import Code
-from atlas.errors import InputError, Rejected
+from atlas.errors import Rejected
 
 MAX_BYTES = 4 << 20
 """Largest log that is read, padding included; firmware sets aside 64 kB to 1 MB."""
@@ -151,39 +151,6 @@ def _event(raw: bytes, at: int, index: int, sizes: dict[int, int]) -> tuple[Even
     (size,) = _read(_U32, raw, at)
     data, at = _take(raw, at + _U32.size, size)
     return Event(index, register, kind, digests[_SHA384], data), at
-
-
-def dump_event_log(log: EventLog) -> bytes:
-    """Write a log as a TDX virtual firmware does, for one algorithm, and end it as the agent does.
-
-    Raises:
-        InputError: if it would not be read back as what it is.
-    """
-    spec = _SPEC_ID.pack(_SIGNATURE, 0, 0, 2, 0, 2, 1) + _ALGORITHM.pack(_SHA384, DIGEST_SIZE) + _U8.pack(0)
-    try:
-        raw = _HEADER.pack(1, EV_NO_ACTION, bytes(20), len(spec)) + spec
-        raw += b"".join(
-            _EVENT.pack(each.register, each.type, 1)
-            + _U16.pack(_SHA384)
-            + each.digest
-            + _U32.pack(len(each.data))
-            + each.data
-            for each in log.events
-        )
-        raw += b"\xff" * 8
-        same = parse_event_log(raw) == log
-    except (Rejected, struct.error):
-        same = False
-    if not same:
-        raise InputError(
-            "these events cannot be written as an event log", mend="check their indices, registers, types and digests"
-        )
-    return raw
-
-
-def extend(log: EventLog, register: int, type: int, data: bytes) -> EventLog:
-    """The log with one more event, whose digest is that of its data; the register is numbered as in the log."""
-    return EventLog((*log.events, Event(len(log.events), register, type, sha384(data), data)))
 
 
 def _read(form: struct.Struct, raw: bytes, at: int) -> tuple[Any, ...]:

@@ -9,7 +9,6 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from typing import NoReturn
 
 from atlas.codes import Code
@@ -24,9 +23,14 @@ _ECDSA_P256 = 2
 _INTEL_QE = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 _BODY_10, _BODY_15 = 584, 648  # TD 1.0 and TD 1.5
 _BODY_TYPES = {(2, _BODY_10), (3, _BODY_15)}
+_REPORT = struct.Struct("16s48s48s8s8s8s48s48s48s48s48s48s48s48s64s")
 _PCK_CHAIN, _QE_REPORT = 5, 6  # types of certification data
-_SIGNATURE_AND_KEY = 128
-_QE_REPORT_AND_SIGNATURE = 384 + 64
+_TYPE_AND_SIZE = struct.Struct("<HI")
+_SIGNATURE = struct.Struct("<I128xHI448xH")
+"""Size of all that follows; signature and key; type and size of the outer certification data; the enclave's report with
+its signature; size of what the enclave authenticates besides."""
+_OUTER = 4 + 128 + 6
+_PEM = b"-----BEGIN CERTIFICATE-----"
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,18 @@ class Quote:
     version: int
     user_data: bytes
     report: TdReport
-    pck_chain: bytes
-    """PEM: the platform's certificate, its authority's, the root's."""
+    chain_start: int
     signed_size: int
 
     @cached_property
     def identity(self) -> str:
         """SHA-256 (hex) of header and body: what is signed."""
         return hashlib.sha256(self.raw[: self.signed_size]).hexdigest()
+
+    @property
+    def pck_chain(self) -> bytes:
+        """PEM: the platform's certificate, its authority's, the root's."""
+        return self.raw[self.chain_start :].rstrip(b"\0")
 
 
 def parse_quote(raw: bytes) -> Quote:
@@ -85,8 +93,8 @@ def parse_quote(raw: bytes) -> Quote:
         raise Rejected(Code.QUOTE_VERSION_UNKNOWN, found=f"attestation key type {key_type}, vendor {vendor.hex()}")
     start, size = _body(raw, version)
     end = start + size
-    pck_chain, total = _signature_data(raw, end)
-    return Quote(raw[:total], version, user_data, _report(raw[start:end]), pck_chain, end)
+    chain_start, total = _signature_data(raw, end)
+    return Quote(raw[:total], version, user_data, _report(raw[start:end]), chain_start, end)
 
 
 def _body(raw: bytes, version: int) -> tuple[int, int]:
@@ -96,47 +104,42 @@ def _body(raw: bytes, version: int) -> tuple[int, int]:
         return start, _BODY_10
     if version != 5:
         raise Rejected(Code.QUOTE_VERSION_UNKNOWN, expected="version 4 or 5", found=f"version {version}")
-    kind, size = _read("<HI", raw, start)
+    kind, size = _read(_TYPE_AND_SIZE, raw, start)
     if (kind, size) not in _BODY_TYPES:
         raise Rejected(Code.QUOTE_VERSION_UNKNOWN, found=f"a body of type {kind} with {size} bytes")
     return start + 6, size
 
 
-def _signature_data(raw: bytes, start: int) -> tuple[bytes, int]:
-    """The platform's certificates, and where the quote ends."""
-    (size,) = _read("<I", raw, start)
+def _signature_data(raw: bytes, start: int) -> tuple[int, int]:
+    """Where the platform's certificates begin, and where the quote ends."""
+    size, outer, outer_size, authentication = _read(_SIGNATURE, raw, start)
     total = start + 4 + size
     if total > len(raw):
         _malformed("it ends in its signature")
     if any(raw[total:]):
         raise Rejected(Code.QUOTE_NOT_CANONICAL, "bytes follow the quote")
-    at = start + 4 + _SIGNATURE_AND_KEY
-    at = _certification(raw, at, total, _QE_REPORT, "the outer certification data")
-    at += _QE_REPORT_AND_SIGNATURE
-    (authentication,) = _read("<H", raw, at)
-    at = _certification(raw, at + 2 + authentication, total, _PCK_CHAIN, "the inner certification data")
-    chain = raw[at:total].rstrip(b"\0")
-    if chain.count(b"-----BEGIN CERTIFICATE-----") != 3 or not chain.startswith(b"-----BEGIN CERTIFICATE-----"):
+    _check_fills("outer", outer, _QE_REPORT, start + _OUTER + outer_size, total)
+    inner = start + _SIGNATURE.size + authentication
+    kind, inner_size = _read(_TYPE_AND_SIZE, raw, inner)
+    at = inner + _TYPE_AND_SIZE.size
+    _check_fills("inner", kind, _PCK_CHAIN, at + inner_size, total)
+    if raw.count(_PEM, at, total) != 3 or not raw.startswith(_PEM, at):
         raise Rejected(Code.QUOTE_NOT_CANONICAL, "the platform's certificates are not three in PEM")
-    return chain, total
+    return at, total
 
 
-def _certification(raw: bytes, at: int, end: int, expected: int, what: str) -> int:
-    """Where certification data begins that must fill all of the rest."""
-    kind, size = _read("<HI", raw, at)
+def _check_fills(which: str, kind: int, expected: int, end: int, total: int) -> None:
+    """Certification data is of one type and fills all of the rest."""
     if kind != expected:
-        raise Rejected(Code.QUOTE_NOT_CANONICAL, f"{what}", expected=f"type {expected}", found=f"type {kind}")
-    if at + 6 + size != end:
-        raise Rejected(Code.QUOTE_NOT_CANONICAL, f"{what} does not fill the signature")
-    return at + 6
+        what = f"the {which} certification data"
+        raise Rejected(Code.QUOTE_NOT_CANONICAL, what, expected=f"type {expected}", found=f"type {kind}")
+    if end != total:
+        raise Rejected(Code.QUOTE_NOT_CANONICAL, f"the {which} certification data does not fill the signature")
 
 
 def _report(body: bytes) -> TdReport:
-    sizes = (16, 48, 48, 8, 8, 8, 48, 48, 48, 48, 48, 48, 48, 48, 64)
-    ends = list(accumulate(sizes))
-    svn, seam, seam_signer, seam_attributes, attributes, xfam, td, config, owner, owner_config, *rtmrs, data = (
-        body[end - size : end] for end, size in zip(ends, sizes, strict=True)
-    )
+    fields = _REPORT.unpack_from(body)
+    svn, seam, seam_signer, seam_attributes, attributes, xfam, td, config, owner, owner_config, *rtmrs, data = fields
     service = body[-48:] if len(body) == _BODY_15 else bytes(48)
     return TdReport(
         tee_tcb_svn=svn,
@@ -155,9 +158,9 @@ def _report(body: bytes) -> TdReport:
     )
 
 
-def _read(form: str, raw: bytes, at: int) -> tuple[int, ...]:
+def _read(form: struct.Struct, raw: bytes, at: int) -> tuple[int, ...]:
     try:
-        return struct.unpack_from(form, raw, at)
+        return form.unpack_from(raw, at)
     except struct.error:
         _malformed("it ends too early")
 

@@ -25,6 +25,8 @@ from atlas.evidence.tdx.quote import Quote
 DEBUG, SEPT_VE_DISABLE, MIGRATABLE, PKS, PERFMON = 1 << 0, 1 << 28, 1 << 29, 1 << 30, 1 << 63
 """TD ATTRIBUTES (Intel, *TDX Module ABI*, "ATTRIBUTES")."""
 
+_FEATURES = (("dynamicPlatform", "dynamic_platform"), ("cachedKeys", "cached_keys"), ("smt", "smt_enabled"))
+
 
 @dataclass(frozen=True)
 class Platform:
@@ -110,7 +112,6 @@ def _platform(claims: dict[str, Any], collateral: Collateral) -> Platform:
     pce_id = bytes(pck["pce_id"]).hex()
     if pce_id != collateral.pce_id:
         raise Rejected(Code.COLLATERAL_MISMATCH, expected=f"PCE-ID {pce_id}", found=f"PCE-ID {collateral.pce_id}")
-    features = {"dynamicPlatform": "dynamic_platform", "cachedKeys": "cached_keys", "smt": "smt_enabled"}
     return Platform(
         ppid=bytes(pck["ppid"]).hex(),
         fmspc=bytes(pck["fmspc"]).hex(),
@@ -121,21 +122,22 @@ def _platform(claims: dict[str, Any], collateral: Collateral) -> Platform:
         evaluation=min(claims["tcb"]["eval_data_number"], claims["qe"]["tcb_eval_data_number"]),
         level_date=dt.datetime.fromtimestamp(claims["platform"]["tcb_date_tag"], dt.UTC),
         qe_status=claims["qe"]["tcb_level"]["tcbStatus"],
-        features=frozenset(name for name, key in features.items() if pck[key] != "False"),
+        features=frozenset([name for name, key in _FEATURES if pck[key] != "False"]),
     )
 
 
 def _check_report(quote: Quote) -> None:
     """What no policy allows. The library checks most of it too; this does not rest on that."""
     attributes = int.from_bytes(quote.report.td_attributes, "little")
-    for bit, code in ((DEBUG, Code.TD_DEBUG), (MIGRATABLE, Code.TD_MIGRATABLE)):
-        if attributes & bit:
-            raise Rejected(code)
+    if attributes & DEBUG:
+        raise Rejected(Code.TD_DEBUG)
+    if attributes & MIGRATABLE:
+        raise Rejected(Code.TD_MIGRATABLE)
     if not attributes & SEPT_VE_DISABLE:
         raise Rejected(Code.TD_SEPT_VE_ENABLED)
     if attributes & ~(SEPT_VE_DISABLE | PKS | PERFMON):
         raise Rejected(Code.TD_ATTRIBUTE_NOT_ALLOWED, found=f"{attributes:#018x}")
-    if any(quote.report.mr_service_td):
+    if quote.report.mr_service_td.strip(b"\0"):
         raise Rejected(Code.TD_SERVICED)
 
 
