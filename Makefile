@@ -52,7 +52,7 @@ format: $(READY) ## Format and fix what can be fixed.
 	ruff check --fix .
 
 fuzz: $(READY) ## Over a million mutants over every parser.
-	PYTHONPATH=tests python tests/fuzz/long.py --mutants 1450000 --jobs 2
+	PYTHONPATH=tests python tests/fuzz/long.py --mutants 1500000 --jobs 2
 
 bench: $(READY) ## Speed and memory, as ratios against baselines of the same run.
 	PYTHONPATH=tests python -m benchmarks

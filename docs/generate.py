@@ -13,7 +13,8 @@ from itertools import groupby
 from pathlib import Path
 
 from atlas import codes
-from atlas.codes import CATALOGUE, Code
+from atlas.catalogue import CATALOGUE
+from atlas.codes import Code
 from integration.tamper.registry import Attack, load
 
 DOCS = Path(__file__).resolve().parent

@@ -10,6 +10,9 @@ FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes that shells give for a command that cannot be started."""
 
+SECRETS = frozenset({"ATLAS_PKCS11_PIN"})
+"""Variables that are for Atlas, and not for the command."""
+
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """Python ignores these; the command gets the system's own behaviour."""
 
@@ -37,7 +40,8 @@ def run(command: list[str], complain: Callable[[str], None]) -> int:
     before = {number: signal.signal(number, forward) for number in forwarded}
     try:
         try:
-            child = os.posix_spawnp(command[0], command, os.environ, setsigdef=(*_RESTORED, *forwarded))
+            environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+            child = os.posix_spawnp(command[0], command, environment, setsigdef=(*_RESTORED, *forwarded))
         except OSError as error:
             complain(f"{command[0]}: cannot be run: {error.strerror}")
             return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE

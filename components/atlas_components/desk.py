@@ -41,12 +41,13 @@ class Signer(threading.Thread):
         self._home = home
         self._issuer: Issuer | None = None
         self._error: Exception | None = None
+        self._loaded: tuple[int, int] | None = None
 
     def run(self) -> None:
         try:
             import atlas.manifest.emit  # noqa: F401, PLC0415
 
-            self._issuer = self._home.issuer()
+            self._load()
         except Exception as error:
             self._error = error
 
@@ -57,9 +58,20 @@ class Signer(threading.Thread):
             Exception: whatever kept it from being loaded.
         """
         self.join()
+        if self._error is None and self._loaded != self._stamp():
+            self._load()  # another authority has taken its place
         if self._issuer is None:
             raise self._error or StateError("the signing authority could not be loaded")
         return self._issuer
+
+    def _load(self) -> None:
+        self._loaded = self._stamp()
+        self._issuer = self._home.issuer()
+
+    def _stamp(self) -> tuple[int, int]:
+        """Changes when the authority does."""
+        found = (self._home.path / "ca.key").stat()
+        return found.st_ino, found.st_mtime_ns
 
 
 class Desk:
@@ -91,6 +103,8 @@ class Desk:
         if self._signer is None:
             self._signer = Signer(self._home)
             self._signer.start()
+        if self._home.key_uri:
+            self._signer.result()  # a token that refuses does so before the command, which may run for hours
 
     def _end(self, exit_code: int) -> None:
         if self._begun is None or self._home is None or self._signer is None:

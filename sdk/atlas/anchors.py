@@ -101,7 +101,8 @@ def anchor(home: Home, own: EmbeddedLog, other: TransparencyLog) -> Anchor:
         "receipt": receipt.to_json(),
     }
     size = open_checkpoint(note, own.pinned).size
-    name = f"anchor-{size:012d}-{receipt.log_id.hex()[:16]}.json"
+    mine = hashlib.sha256(own.pinned.origin.encode()).hexdigest()[:8]  # a log that followed may have the same size
+    name = f"anchor-{size:012d}-{mine}-{receipt.log_id.hex()[:16]}.json"
     home.write(name, json.dumps(document, indent=2).encode() + b"\n")
     return Anchor(note, entry, receipt)
 

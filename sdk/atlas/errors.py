@@ -9,6 +9,7 @@
     │   ├── StorageError          a database or a disk failed
     │   ├── HomeVersionError      the home was written by a newer Atlas
     │   ├── ClockError            this machine's clock cannot be right
+    │   ├── TokenError            a PKCS#11 token could not be used
     │   ├── EvidenceError         a provider could not give evidence
     │   └── FetchError            a service could not be asked
     ├── SigningError              a manifest could not be made (exit 2)
@@ -17,7 +18,8 @@
 Verifying functions return what they verified or raise `Rejected`; none returns a bool.
 """
 
-from atlas.codes import CATALOGUE, Code
+from atlas.catalogue import CATALOGUE
+from atlas.codes import Code
 
 
 class AtlasError(Exception):
@@ -58,6 +60,10 @@ class HomeVersionError(StateError):
 
 class ClockError(StateError):
     """This machine's clock cannot be right."""
+
+
+class TokenError(StateError):
+    """A PKCS#11 token could not be used."""
 
 
 class EvidenceError(StateError):

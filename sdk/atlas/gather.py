@@ -43,7 +43,7 @@ def open_archive(home: Home) -> Archive:
     Raises:
         StorageError: if it cannot be used, or was there and is gone.
     """
-    if not home.archive_path.exists() and home.log_path.exists():  # the archive is always made first
+    if not home.archive_path.exists() and any(home.path.glob("log*.sqlite3")):  # the archive is always made first
         raise StorageError(
             f"{home.archive_path}: the archive is gone, and the log is not: manifests were lost",
             mend="restore it from a backup; sidecars that lie beside artifacts verify by themselves",

@@ -83,9 +83,17 @@ def identity_uri(maker: Step | Publisher, pseudonym: str = "") -> str:
     return f"atlas:step:{quote(maker.run, safe='')}/{quote(maker.task, safe='')}/{maker.attempt}"
 
 
-def new_authority(name: str, now: dt.datetime) -> Issuer:
-    """Make a self-signed P-256 authority that may issue leaves and nothing else."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def key_digest(certificate: x509.Certificate) -> str:
+    """SHA-256 of a certificate's key (DER SubjectPublicKeyInfo), hex."""
+    key = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(key).hexdigest()
+
+
+def new_authority(name: str, now: dt.datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Issuer:
+    """Make a self-signed P-256 authority that may issue leaves and nothing else, with a new key unless one is given."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = (
         _builder(name, name, key.public_key(), now, now + AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -12,17 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from pydantic import Field, RootModel
 
 from atlas.document import Strict, read_document
 from atlas.errors import FetchError, InputError, StateError, StorageError
+from atlas.exchange import alone
 from atlas.home import Home
 from atlas.log import EmbeddedLog
 from atlas.log.choice import PublicChoice
 from atlas.log.interface import TiledLog, TransparencyLog
 from atlas.log.rekor1 import Address1, Rekor1Log
 from atlas.log.rekor2 import Address, Rekor2Log
-from atlas.trust import PinnedLog
+from atlas.trust import PinnedLog, TrustRoot
 from atlas.trust_file import load_trust_root
 
 if TYPE_CHECKING:
@@ -64,10 +66,19 @@ def own_log(home: Home) -> EmbeddedLog:
         StorageError: if it cannot be used.
     """
     key = home.log_key()
-    public = key.public_key()
+    log = pinned_as(home, key.public_key())
+    return EmbeddedLog.open(home.log_file(log.origin), log.origin, key)
+
+
+def pinned_as(home: Home, key: ed25519.Ed25519PublicKey) -> PinnedLog:
+    """The home's own log, as its trust root pins it.
+
+    Raises:
+        StorageError: if it does not.
+    """
     for log in load_trust_root(home.trust_path).logs:
-        if log.public_key == public:
-            return EmbeddedLog.open(home.log_path, log.origin, key)
+        if log.public_key == key:
+            return log
     raise StorageError(
         f"{home.trust_path}: does not pin the log of this home", mend="restore trust.json and log.key from one backup"
     )
@@ -183,7 +194,11 @@ def pin(home: Home, logs: Sequence[PinnedLog]) -> None:
         InputError: if it pins another key, or another version of Rekor, under an origin.
         StorageError: if it cannot be written.
     """
-    trust = load_trust_root(home.trust_path)
+    with alone(home.path):
+        _pin(home, load_trust_root(home.trust_path), logs)
+
+
+def _pin(home: Home, trust: TrustRoot, logs: Sequence[PinnedLog]) -> None:
     known = {log.origin: log for log in trust.logs}
     for log in logs:
         old = known.get(log.origin, log)

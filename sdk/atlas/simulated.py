@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.simulator.platform import UnsafeSimulatedPlatform
+from atlas.exchange import alone
 from atlas.home import Home
 from atlas.provider import SIMULATOR_FILE, has_simulator, load_simulator
 from atlas.trust import EvidenceRoot, Tee
@@ -20,9 +21,10 @@ def make_simulator(home: Home, now: dt.datetime) -> bool:
     made = not has_simulator(home)
     if made:
         home.write(SIMULATOR_FILE, UnsafeSimulatedPlatform.new(now).dump())
-    platform, trust = load_simulator(home), load_trust_root(home.trust_path)
-    root = EvidenceRoot(SIMULATED, Tee.TDX, platform.root, simulated=True)
-    if root not in trust.evidence_roots:
-        others = tuple(each for each in trust.evidence_roots if each.name != SIMULATED)
-        home.write(home.trust_path.name, replace(trust, evidence_roots=(*others, root)).to_bytes())
+    root = EvidenceRoot(SIMULATED, Tee.TDX, load_simulator(home).root, simulated=True)
+    with alone(home.path):
+        trust = load_trust_root(home.trust_path)
+        if root not in trust.evidence_roots:
+            others = tuple(each for each in trust.evidence_roots if each.name != SIMULATED)
+            home.write(home.trust_path.name, replace(trust, evidence_roots=(*others, root)).to_bytes())
     return made

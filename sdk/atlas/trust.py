@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from atlas.canonical import dump_canonical
 from atlas.errors import DocumentError
+from atlas.revocation import Cut, Revocation
 
 API_VERSION = "atlas.dev/v1alpha1"
 KIND = "TrustRoot"
@@ -58,6 +59,8 @@ class Authority:
     name: str
     certificate: x509.Certificate
     roles: frozenset[Role]
+    ended: Cut | None = None
+    """When another authority took its place; what it has signed before counts for ever."""
 
     @cached_property
     def sha256(self) -> str:
@@ -196,7 +199,7 @@ class EvidenceRoot:
 
 @dataclass(frozen=True)
 class TrustRoot:
-    """Signing authorities, logs and roots of evidence, all pinned."""
+    """Signing authorities, logs and roots of evidence, all pinned; and what of them is revoked."""
 
     authorities: tuple[Authority, ...]
     logs: tuple[PinnedLog, ...]
@@ -205,6 +208,7 @@ class TrustRoot:
     """Of all logs."""
     timestamp_authorities: tuple[TimestampAuthority, ...] = ()
     publisher_keys: tuple[PublisherKey, ...] = ()
+    revoked: tuple[Revocation, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -219,7 +223,13 @@ class TrustRoot:
         """The document that `trust_file` reads. What is absent is left out, so that its digest stays what it was."""
         spec: dict[str, Any] = {
             "authorities": [
-                {"name": each.name, "certificate": each.pem, "roles": sorted(each.roles)} for each in self.authorities
+                {
+                    "name": each.name,
+                    "certificate": each.pem,
+                    "roles": sorted(each.roles),
+                    **({"ended": each.ended.to_json()} if each.ended else {}),
+                }
+                for each in self.authorities
             ],
             "logs": [_log_document(log) for log in self.logs],
             "evidenceRoots": [
@@ -238,6 +248,8 @@ class TrustRoot:
                 {"name": each.name, "publicKey": base64.b64encode(each.der).decode("ascii")}
                 for each in self.publisher_keys
             ]
+        if self.revoked:
+            spec["revoked"] = [each.to_json() for each in self.revoked]
         return {"apiVersion": API_VERSION, "kind": KIND, "spec": spec}
 
 
@@ -253,13 +265,13 @@ def _log_document(log: PinnedLog) -> dict[str, Any]:
     return document
 
 
-def load_authority(name: str, pem: str, roles: frozenset[Role]) -> Authority:
+def load_authority(name: str, pem: str, roles: frozenset[Role], ended: Cut | None = None) -> Authority:
     """Read an authority's PEM certificate.
 
     Raises:
         DocumentError: if it is not one PEM certificate of a certificate authority.
     """
-    return Authority(name, _load_ca(f"authority {name!r}", pem), roles)
+    return Authority(name, _load_ca(f"authority {name!r}", pem), roles, ended)
 
 
 def load_evidence_root(name: str, tee: Tee, pem: str, *, simulated: bool) -> EvidenceRoot:

@@ -1,12 +1,13 @@
 """The form of a trust root file (`kind: TrustRoot`): authorities, logs and evidence roots, pinned by a person."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from atlas.document import Strict, parse_document, read_document
 from atlas.errors import DocumentError
+from atlas.revocation import Cut, Revocation, Subject, TreeHead
 from atlas.trust import (
     Role,
     Tee,
@@ -19,11 +20,20 @@ from atlas.trust import (
     load_witness,
 )
 
+_Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+_Size = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
+
+
+class _Ended(Strict):
+    since: AwareDatetime
+    logged: dict[str, _Size] = Field(default_factory=dict)
+
 
 class _Authority(Strict):
     name: str
     certificate: str
     roles: frozenset[Role]
+    ended: _Ended | None = None
 
 
 class _Log(Strict):
@@ -53,6 +63,37 @@ class _PublisherKey(Strict):
     public_key: str = Field(alias="publicKey")
 
 
+class _Revoked(Strict):
+    certificate: _Digest | None = None
+    key: _Digest | None = None
+    authority: _Digest | None = None
+    log: Annotated[str, Field(min_length=1)] | None = None
+    since: AwareDatetime | None = None
+    logged: dict[str, _Size] = Field(default_factory=dict)
+    size: _Size | None = None
+    root: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    reason: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Self:
+        if len([each for each in Subject if getattr(self, each.value) is not None]) != 1:
+            raise ValueError("revoke one thing: a certificate, a key, an authority or a log")
+        if self.log is None and (self.size is not None or self.root is not None):
+            raise ValueError("`size` and `root` are of a log")
+        if self.log is not None and (self.since or self.logged):
+            raise ValueError("`since` and `logged` are of signers: say the log's last good `size` and `root`")
+        if (self.size is None) != (self.root is None):
+            raise ValueError("`size` and `root` belong together: whoever has a log's key can sign any tree of a size")
+        return self
+
+    def revocation(self) -> Revocation:
+        """What it says."""
+        [subject] = [each for each in Subject if getattr(self, each.value) is not None]
+        head = TreeHead(self.size, bytes.fromhex(self.root)) if self.size is not None and self.root else None
+        value = str(getattr(self, subject.value)).removeprefix("sha256:")
+        return Revocation(subject, value, self.reason, Cut(self.since, tuple(sorted(self.logged.items()))), head)
+
+
 class _Spec(Strict):
     authorities: tuple[_Authority, ...] = ()
     logs: tuple[_Log, ...] = ()
@@ -60,6 +101,7 @@ class _Spec(Strict):
     witnesses: tuple[str, ...] = ()
     timestamp_authorities: tuple[_TimestampAuthority, ...] = Field(default=(), alias="timestampAuthorities")
     publisher_keys: tuple[_PublisherKey, ...] = Field(default=(), alias="publisherKeys")
+    revoked: tuple[_Revoked, ...] = ()
 
 
 class _Document(Strict):
@@ -85,7 +127,10 @@ def parse_trust_root(raw: bytes, name: str = "trust root") -> TrustRoot:
 
 
 def _trust_root(document: _Document, name: str) -> TrustRoot:
-    authorities = tuple(load_authority(each.name, each.certificate, each.roles) for each in document.spec.authorities)
+    authorities = tuple(
+        load_authority(each.name, each.certificate, each.roles, _ended(each.ended))
+        for each in document.spec.authorities
+    )
     witnesses = tuple(load_witness(each) for each in document.spec.witnesses)
     if len({each.name for each in witnesses}) < len(witnesses):
         raise DocumentError(f"{name}: two witnesses have one name")
@@ -105,4 +150,9 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
     keys = tuple(load_publisher_key(each.name, each.public_key) for each in document.spec.publisher_keys)
     if len({each.der for each in keys}) < len(keys):
         raise DocumentError(f"{name}: one publisher's key stands in it twice")
-    return TrustRoot(authorities, logs, roots, witnesses, times, keys)
+    revoked = tuple(each.revocation() for each in document.spec.revoked)
+    return TrustRoot(authorities, logs, roots, witnesses, times, keys, revoked)
+
+
+def _ended(found: _Ended | None) -> Cut | None:
+    return Cut(found.since, tuple(sorted(found.logged.items()))) if found else None

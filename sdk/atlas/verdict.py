@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from atlas.canonical import dump_canonical
-from atlas.codes import CATALOGUE, Code
+from atlas.catalogue import CATALOGUE
+from atlas.codes import Code
 from atlas.errors import Rejected
 
 

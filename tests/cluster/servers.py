@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from atlas.trust import PinnedLog
-from cluster.tools.build import TOOLS
+from cluster.tools.build import ALL
 
 READY_WITHIN = 60.0
 """Seconds that a server has to become ready: ten times what the slowest takes on two idle cores."""
@@ -52,7 +52,7 @@ def program(name: str) -> Path:
     Raises:
         NotBuilt: if it is not there.
     """
-    [path] = [tool.path() for tool in TOOLS if tool.name == name]
+    [path] = [tool.path() for tool in ALL if tool.name == name]
     if not path.is_file():
         raise NotBuilt(name)
     return path

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
 ROWS = [
     row.strip("| \n").split(" | ")
-    for section in PAGE.split("## Attacks on ")[1:3]
+    for section in PAGE.split("## Attacks on ")[1:]
     for row in section.splitlines()
     if row.startswith("| ") and not row.startswith(("| attack ", "|---"))
 ]

@@ -33,6 +33,7 @@ from atlas.log.entry import Entry
 from atlas.log.rekor1_wire import parse_entry
 from atlas.manifest import Manifest, parse_manifest, verify_manifest
 from atlas.policy.schema import Policy, parse_policy
+from atlas.revocation import Cut, Revocation, Subject, TreeHead
 from atlas.statement import SALT_BYTES, Publisher, dump_statement, parse_statement
 from atlas.trust import Authority, PinnedLog, Role, TrustRoot
 from atlas.trust_file import parse_trust_root
@@ -402,7 +403,13 @@ def _documents() -> Target:
     key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key()
     p256 = ec.derive_private_key(77, ec.SECP256R1()).public_key()
     logs = (PinnedLog("log.test/fuzz", key), PinnedLog("log.test/second", p256))
-    steps = TrustRoot((Authority("a", trust.authorities[0].certificate, frozenset((Role.STEP,))),), logs)
+    cut = Cut(dt.datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=dt.UTC), (("log.test/fuzz", 7),))
+    revoked = (
+        Revocation(Subject.KEY, "ab" * 32, "leaked", cut),
+        Revocation(Subject.LOG, "log.test/fuzz", "shut", head=TreeHead(7, bytes(32))),
+    )
+    ended = Authority("a", trust.authorities[0].certificate, frozenset((Role.STEP,)), cut)
+    steps = TrustRoot((ended,), logs, revoked=revoked)
     written = [json.dumps(each.to_json(), indent=2).encode() for each in (trust, steps)]
     indented = yaml.safe_dump(json.loads(written[1]), default_style="|").encode()
     seeds = (

@@ -191,6 +191,21 @@ def _name(common_name: str) -> x509.Name:
     )
 
 
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of a certificate, hex."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def twin(certificate: x509.Certificate) -> x509.Certificate:
+    """The same certificate, issued under P-256, with the other form of its signature, which anybody can make."""
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    r, s = utils.decode_dss_signature(certificate.signature)
+    other = b"\0" + utils.encode_dss_signature(r, ec.SECP256R1.group_order - s)
+    end = der.rindex(b"\0" + certificate.signature) - 2  # the tag and the one byte of length of the bit string
+    body = der[der.index(certificate.tbs_certificate_bytes) : end] + bytes([3, len(other)]) + other
+    return x509.load_der_x509_certificate(b"\x30\x82" + struct.pack(">H", len(body)) + body)
+
+
 def _common_name(issuer: Issuer) -> str:
     return str(issuer.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 

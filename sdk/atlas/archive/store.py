@@ -214,6 +214,10 @@ class Archive:
         """Manifests without any receipt."""
         return self._select(_UNLOGGED)
 
+    def logged_in(self, origin: str) -> list[Stored]:
+        """Manifests with a receipt of the log with this origin, each with that receipt."""
+        return self._select(_manifests(schema.receipt.c.origin == origin))
+
     def receipts(self) -> Iterator[tuple[str, str, bytes]]:
         """(box digest, log origin, receipt) of all receipts, a page at a time: an archive may outgrow the memory."""
         table = schema.receipt

@@ -21,6 +21,7 @@ _VERBS = {
     "gather": "atlas.cli.gather:gather",
     "import": "atlas.cli.importing:import_",
     "init": "atlas.cli.init:init",
+    "keys": "atlas.cli.keys:keys",
     "lineage": "atlas.cli.lineage:lineage",
     "log": "atlas.cli.log:log",
     "show": "atlas.cli.show:show",

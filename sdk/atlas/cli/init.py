@@ -6,23 +6,26 @@ import click
 
 from atlas.cli.terminal import console, home_option, json_option, print_json
 from atlas.home import NAME, create_home
+from atlas.logs import pinned_as
+from atlas.rotation import present_authority
 from atlas.trust_file import load_trust_root
 
 
 @click.command()
+@click.option("--key", "key_uri", default="", metavar="URI", help="The authority's key, in a PKCS#11 token (RFC 7512).")
 @click.option("--pseudonymous", is_flag=True, help="Have certificates, which logs show, carry pseudonyms, not names.")
 @home_option
 @json_option
-def init(pseudonymous: bool, home: Path | None, as_json: bool) -> None:
+def init(key_uri: str, pseudonymous: bool, home: Path | None, as_json: bool) -> None:
     """Make a home in this folder: a development authority, a transparency log, an archive."""
-    made = create_home(home or Path.cwd() / NAME)
+    made = create_home(home or Path.cwd() / NAME, key_uri=key_uri)
     if pseudonymous:
         made.use_pseudonyms()
     trust = load_trust_root(made.trust_path)
     facts = {
         "home": str(made.path),
-        "authority": trust.authorities[0].name,
-        "log": trust.logs[0].origin,
+        "authority": present_authority(made, trust).name,
+        "log": pinned_as(made, made.log_key().public_key()).origin,
         "trust": f"sha256:{trust.sha256}",
         **({"signers": "pseudonyms"} if made.pseudonymous else {}),
     }

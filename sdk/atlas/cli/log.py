@@ -20,9 +20,11 @@ from atlas.log.claim import claim_entry
 from atlas.log.merkle import leaf_hash
 from atlas.log.server import serve as serve_log
 from atlas.logs import elsewhere, log_of, own_log
+from atlas.past_logs import past_log
 from atlas.trust_file import load_trust_root
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_OTHER = "name another of the home's logs with --origin (`atlas keys list`)"
 
 
 @click.group()
@@ -30,14 +32,18 @@ def log() -> None:
     """The home's transparency log: RFC 6962 tree, C2SP checkpoints and tiles, Rekor v2 entries."""
 
 
+_ORIGIN = click.option("--origin", help="One of the home's own logs, a closed one too; by default the present one.")
+
+
 @log.command()
+@_ORIGIN
 @home_option
 @json_option
-def checkpoint(home: Path | None, as_json: bool) -> None:
+def checkpoint(origin: str | None, home: Path | None, as_json: bool) -> None:
     """Print the log's newest checkpoint, a signed note."""
     found = find_home(home)
     gather_and_tell(found)
-    with log_of(found) as opened:
+    with past_log(found, origin) if origin else log_of(found) as opened:
         note = opened.checkpoint()
         if note is None:
             raise InputError("the log is empty", mend="run a pipeline or sign an artifact first")
@@ -50,25 +56,27 @@ def checkpoint(home: Path | None, as_json: bool) -> None:
 
 @log.command()
 @click.argument("entry", metavar="INDEX|sha256:…")
+@_ORIGIN
 @home_option
-def proof(entry: str, home: Path | None) -> None:
+def proof(entry: str, origin: str | None, home: Path | None) -> None:
     """Print the receipt of an entry (JSON): by its index, or by the digest of an artifact or manifest."""
     found = find_home(home)
-    with _open(home) as opened:
+    with _open(home, origin) as opened:
         index = int(entry) if entry.isdecimal() else _index_of(opened, find_home(home).archive_path, entry)
         if not 0 <= index < opened.size:
-            raise InputError(f"{entry}: the log of {found.path} has {opened.size} entries, counted from 0")
+            raise InputError(f"{entry}: the log of {found.path} has {opened.size} entries, counted from 0", mend=_OTHER)
         print_json(opened.receipt(index).to_json())
 
 
 @log.command()
 @click.argument("old", type=int)
 @click.argument("new", type=int, required=False)
+@_ORIGIN
 @home_option
 @json_option
-def consistency(old: int, new: int | None, home: Path | None, as_json: bool) -> None:
+def consistency(old: int, new: int | None, origin: str | None, home: Path | None, as_json: bool) -> None:
     """Prove that the tree of size OLD is a beginning of the tree of size NEW (by default the newest)."""
-    with _open(home) as opened:
+    with _open(home, origin) as opened:
         size = opened.size if new is None else new
         if not 0 < old <= size <= opened.size:
             raise InputError(f"sizes must be 0 < OLD ≤ NEW ≤ {opened.size}")
@@ -118,8 +126,11 @@ for _each in (anchor, anchors, use, watch):
     log.add_command(_each)
 
 
-def _open(home: Path | None) -> EmbeddedLog:
+def _open(home: Path | None, origin: str | None = None) -> EmbeddedLog:
     found = find_home(home)
+    if origin:
+        gather_and_tell(found)
+        return past_log(found, origin)
     other = elsewhere(found)
     if other:
         raise InputError(
@@ -138,5 +149,5 @@ def _index_of(opened: EmbeddedLog, archive_path: Path, entry: str) -> int:
         raise InputError(f"{entry}: neither an artifact nor a manifest that the archive knows")
     index = opened.find(leaf_hash(claim_entry(read_manifest(stored.sidecar)).canonical_body()))
     if index is None:
-        raise InputError(f"{entry}: is not logged")
+        raise InputError(f"{entry}: is not logged in {opened.pinned.origin}", mend=_OTHER)
     return index

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from atlas.anchors import Anchor, read_anchors, verify_anchor
+from atlas.anchors import Anchor, Anchored, read_anchors, verify_anchor
 from atlas.anchors import anchor as make_anchor
 from atlas.cli.log_use import (
     public_choice,
@@ -19,12 +19,14 @@ from atlas.cli.log_use import (
 from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, home_option, json_option, print_json
 from atlas.errors import InputError, Rejected
-from atlas.home import find_home
-from atlas.log import Checkpoint
+from atlas.home import Home, find_home
+from atlas.log import Checkpoint, EmbeddedLog
 from atlas.log.checkpoint import peek_checkpoint
 from atlas.log.rekor1 import Address1
 from atlas.log.rekor2 import Address
 from atlas.logs import connect, find_public, own_log, pin
+from atlas.past_logs import own_origins, past_log
+from atlas.trust import TrustRoot
 from atlas.trust_file import load_trust_root
 
 _PUBLISHED = """\
@@ -72,12 +74,12 @@ def anchors(verify: bool, home: Path | None, as_json: bool) -> int:
     trust = load_trust_root(found.trust_path)
     rows: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
-    with own_log(found) as own:
+    with own_log(found) as present:
         for each in read_anchors(found):
             row = _row(each)
             if verify:
                 try:
-                    held = verify_anchor(each, own, trust)
+                    held = _verified(found, present, each, trust)
                     row["time"] = held.logged.time.isoformat() if held.logged.time else None
                 except Rejected as rejected:
                     details = {"expected": rejected.expected, "found": rejected.found, "mend": rejected.mend}
@@ -94,6 +96,14 @@ def anchors(verify: bool, home: Path | None, as_json: bool) -> int:
             console.print(f"✗ {row['code']}  size {row['size']} in {row['log']}: {row['message']}", soft_wrap=True)
             console.print(f"    mend      {row['mend']}", soft_wrap=True)
     return 1 if refused else 0
+
+
+def _verified(home: Home, present: EmbeddedLog, each: Anchor, trust: TrustRoot) -> Anchored:
+    origin = peek_checkpoint(each.checkpoint).origin
+    if origin in own_origins(home) - {present.pinned.origin}:
+        with past_log(home, origin) as closed:
+            return verify_anchor(each, closed, trust)
+    return verify_anchor(each, present, trust)
 
 
 def _anchor(home: Path | None, address: Address | Address1) -> None:

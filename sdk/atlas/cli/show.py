@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cryptography.hazmat.primitives import hashes
 from rich.text import Text
 
 from atlas.cli.terminal import console, json_option, print_json
 from atlas.errors import InputError
+from atlas.keys import key_digest
 from atlas.manifest import Manifest, parse_manifest
 from atlas.statement import Step, dump_statement
 
@@ -36,6 +38,8 @@ def _json(manifest: Manifest, size: int) -> dict[str, Any]:
         "artifact": f"sha256:{manifest.asset_sha256}",
         "signer": manifest.signer.subject.rfc4514_string(),
         "issuer": manifest.signer.issuer.rfc4514_string(),
+        "certificate": f"sha256:{manifest.signer.fingerprint(hashes.SHA256()).hex()}",
+        "key": f"sha256:{key_digest(manifest.signer)}",
         "bytes": size,
         "statement": json.loads(dump_statement(manifest.statement)),
     }
@@ -50,6 +54,8 @@ def _print(manifest: Manifest, size: int) -> None:
             "signed by",
             f"{manifest.signer.subject.rfc4514_string()}, issued by {manifest.signer.issuer.rfc4514_string()}",
         ),
+        ("certificate", f"sha256:{manifest.signer.fingerprint(hashes.SHA256()).hex()}"),
+        ("key", f"sha256:{key_digest(manifest.signer)}"),
     ]
     if isinstance(maker, Step):
         rows += [

@@ -10,6 +10,7 @@ from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, Lookup, appraise
 from atlas.interop.verify import verify_signed
 from atlas.keys import BACKDATE
+from atlas.lineage.standing import check_log, check_signer
 from atlas.log import Logged
 from atlas.log.claim import claim_entry
 from atlas.log.proof import parse_proof, verify_proof
@@ -85,6 +86,7 @@ def establish(stored: StoredManifest, trust: TrustRoot, lookup: Lookup = lambda 
     """
     trusted = verify_signed(stored.sidecar, trust)
     logged, log_rejection = _logged(trusted, stored.receipt, trust)
+    check_signer(trusted, logged, log_rejection, trust)
     evidence, evidence_rejection = _appraised(trusted, trust, lookup)
     return Facts(trusted, logged, log_rejection, evidence, evidence_rejection)
 
@@ -93,7 +95,8 @@ def _logged(trusted: TrustedManifest, receipt: bytes | None, trust: TrustRoot) -
     if receipt is None:
         return None, None
     try:
-        return verify_proof(parse_proof(receipt), claim_entry(trusted.manifest), trust), None
+        logged = verify_proof(parse_proof(receipt), claim_entry(trusted.manifest), trust)
+        return check_log(logged, trust), None
     except Rejected as rejected:
         return None, rejected
 

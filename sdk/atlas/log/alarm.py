@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from atlas.canonical import dump_canonical
-from atlas.codes import CATALOGUE, Code
+from atlas.catalogue import CATALOGUE
+from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.trust import Authority
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from atlas.errors import InputError, Rejected, StorageError
+from atlas.errors import InputError, Rejected, StateError, StorageError
 from atlas.log import merkle
 from atlas.log.checkpoint import (
     Checkpoint,
@@ -49,7 +49,7 @@ class Appended:
 class EmbeddedLog:
     """An open embedded log; use `EmbeddedLog.open`. Threads may share it; a forked child opens its own."""
 
-    def __init__(self, store: Store, key: ed25519.Ed25519PrivateKey, pinned: PinnedLog) -> None:
+    def __init__(self, store: Store, key: ed25519.Ed25519PrivateKey | None, pinned: PinnedLog) -> None:
         self._store = store
         self._key = key
         self.pinned = pinned
@@ -70,13 +70,27 @@ class EmbeddedLog:
             HomeVersionError: if a newer Atlas wrote it.
         """
         check_origin(origin)
-        log = cls(Store(path), key, PinnedLog(origin, key.public_key()))
+        return cls(Store(path), key, PinnedLog(origin, key.public_key()))._checked()
+
+    @classmethod
+    def read(cls, path: Path, pinned: PinnedLog) -> Self:
+        """Open a log that nothing is added to, without its key.
+
+        Raises:
+            StorageError: as `open`; or if there is none.
+            HomeVersionError: if a newer Atlas wrote it.
+        """
+        if not path.exists():
+            raise StorageError(f"the log {path} is gone", mend="restore it from a backup; receipts hold without it")
+        return cls(Store(path), None, PinnedLog(pinned.origin, pinned.public_key))._checked()
+
+    def _checked(self) -> Self:
         try:
-            log._check()
+            self._check()
         except BaseException:
-            log.close()
+            self.close()
             raise
-        return log
+        return self
 
     def close(self) -> None:
         """Close the file."""
@@ -100,8 +114,11 @@ class EmbeddedLog:
 
         Raises:
             InputError: if one is too large for an entry bundle.
+            StateError: if the log was opened to be read.
             StorageError: if the file fails; then none was added.
         """
+        if self._key is None:
+            raise StateError(f"the log {self.pinned.origin} is closed", mend="record in the log that took its place")
         if any(len(body) > MAX_ENTRY for body in bodies):
             raise InputError(f"a log entry has at most {MAX_ENTRY} bytes")
         if not bodies:

@@ -67,6 +67,19 @@ def _translated(path: Path) -> Iterator[None]:
         raise StorageError(f"the log {path} {what} ({error})", mend=mend) from error
 
 
+def origin_of(path: Path) -> str:
+    """Whose log a database is; empty if nobody has begun one in it.
+
+    Raises:
+        StorageError, HomeVersionError: as `Store`.
+    """
+    store = Store(path)
+    try:
+        return store.value("SELECT origin FROM identity") or ""
+    finally:
+        store.close()
+
+
 class Store:
     """An open database of the embedded log."""
 
@@ -138,6 +151,7 @@ class Store:
 
     def _exists(self) -> bool:
         """Whether the tables are there already; refuses a file that is not ours."""
+        tables = self.value("SELECT count(*) FROM sqlite_master")  # first: another process may create them just now
         owner = self.value("PRAGMA application_id")
         if owner == _APPLICATION_ID:
             version = self.value("PRAGMA user_version")
@@ -147,7 +161,7 @@ class Store:
                     mend="use the Atlas that wrote it, or a newer one",
                 )
             return True
-        if owner or self.value("SELECT count(*) FROM sqlite_master"):
+        if owner or tables:
             raise StorageError(
                 f"{self.path} is a database of something else than an Atlas log",
                 mend="name another file; this one was left as it is",

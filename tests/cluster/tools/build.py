@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build the real servers that the cluster tests run, from pinned Go modules.
+"""Build the real servers that the cluster tests run, from pinned Go modules; fetch a PKCS#11 token from Debian.
 
 Each folder beside this file is a Go module that pins one program by go.mod and go.sum. This script builds
 what is missing into a cache outside the repository, and writes nothing inside the repository. The cache is
@@ -59,6 +59,23 @@ class Tool(NamedTuple):
         return CACHE / f"{self.name}-{self.version()}-{hashlib.sha256(pins).hexdigest()[:12]}" / self.binary
 
 
+class DebianTool(NamedTuple):
+    """A library that the machine has, or else the files of Debian packages, which nobody installs."""
+
+    name: str
+    packages: tuple[str, ...]
+    file: str  # below /, or below the folder in the cache
+
+    def version(self) -> str:
+        """Return where it comes from; the machine's own release of Debian chooses its version."""
+        return "system" if (Path("/") / self.file).is_file() else "debian"
+
+    def path(self) -> Path:
+        """Return where the library is, or would be, in the cache."""
+        installed = Path("/") / self.file
+        return installed if installed.is_file() else CACHE / f"{self.name}-debian" / self.file
+
+
 KUBE = "-X k8s.io/component-base/version"
 KUBE_STAMP = f"{KUBE}.gitVersion={{version}} {KUBE}.gitMajor={{major}} {KUBE}.gitMinor={{minor}}"
 HELM_STAMP = "-X helm.sh/helm/v4/internal/version.version={version}"
@@ -70,6 +87,10 @@ TOOLS = (
     Tool("rekor", "github.com/sigstore/rekor-tiles/v2", "/cmd/rekor-server/posix", "rekor-server-posix"),
     Tool("cosign", "github.com/sigstore/cosign/v3", "/cmd/cosign", "cosign", COSIGN_STAMP),
 )
+
+
+SOFTHSM = DebianTool("softhsm", ("libsofthsm2", "softhsm2"), "usr/lib/softhsm/libsofthsm2.so")
+ALL: tuple[Tool | DebianTool, ...] = (*TOOLS, SOFTHSM)
 
 
 def numbers(version: str) -> list[int]:
@@ -102,7 +123,23 @@ def go_build(tool: Tool, work: Path) -> None:
     (work / "out").rename(target)
 
 
-def build(tool: Tool) -> None:
+def debian_fetch(tool: DebianTool, work: Path) -> None:
+    """Unpack Debian packages inside `work`, then rename that folder into its place."""
+    if not shutil.which("apt-get") or not shutil.which("dpkg"):
+        raise BuildError(f"{tool.name}: install it with this system's own package manager; it has no apt-get")
+    log, target = CACHE / f"{tool.name}.log", CACHE / f"{tool.name}-debian"
+    with log.open("w") as output:
+        for command in (
+            ["apt-get", "download", *tool.packages],
+            ["sh", "-c", "for each in *.deb; do dpkg -x $each out || exit 1; done"],
+        ):
+            if subprocess.run(command, cwd=work, stdout=output, stderr=output, check=False).returncode != 0:
+                raise BuildError(f"{tool.name}: {command[0]} failed, see {log}; is `apt-get update` due?")
+    shutil.rmtree(target, ignore_errors=True)
+    (work / "out").rename(target)
+
+
+def build(tool: Tool | DebianTool) -> None:
     """Build one program while no other process builds into this cache."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / ".lock").open("w") as lock:
@@ -113,7 +150,7 @@ def build(tool: Tool) -> None:
         work.mkdir()
         try:
             if not tool.path().is_file():  # it may have been built while this process waited
-                go_build(tool, work)
+                debian_fetch(tool, work) if isinstance(tool, DebianTool) else go_build(tool, work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -122,9 +159,9 @@ def main() -> None:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(description="Build the real servers that the cluster tests run.")
     parser.add_argument("--list", action="store_true", help="print {name: path or null}; build nothing")
-    parser.add_argument("--only", choices=[tool.name for tool in TOOLS], help="this one alone")
+    parser.add_argument("--only", choices=[tool.name for tool in ALL], help="this one alone")
     options = parser.parse_args()
-    tools = [tool for tool in TOOLS if options.only in (None, tool.name)]
+    tools = [tool for tool in ALL if options.only in (None, tool.name)]
     if options.list:
         print(json.dumps({tool.name: str(tool.path()) if tool.path().is_file() else None for tool in tools}))
         return

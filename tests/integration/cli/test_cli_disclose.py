@@ -166,6 +166,7 @@ def test_an_archive_of_before_there_were_disclosures_takes_them(atlas: Here) -> 
     connection = sqlite3.connect(atlas.home / "archive.sqlite3")
     with connection:
         connection.execute("DROP TABLE disclosure")
+        connection.execute("UPDATE state SET format = 1")
     connection.close()
     model = trained(atlas)
     atlas("disclose", model, "--field", "train.depth").expect(0)

@@ -49,6 +49,17 @@ def test_anchored_in_rekor_v1(atlas: Here, rekor1: Server) -> None:
     assert (atlas.home / "anchor.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_anchors_of_a_closed_log_stay_and_hold(atlas: Here, rekor1: Server) -> None:
+    atlas.signed("one.csv", "one")
+    anchored(atlas, rekor1).expect(0)
+    atlas("keys", "rotate", "--log").expect(0)
+    atlas.signed("two.csv", "two")
+    anchored(atlas, rekor1).expect(0)
+    listed = atlas("log", "anchors", "--verify", "--json").expect(0).json
+    assert [each["size"] for each in listed["anchors"]] == [1, 1]
+    assert len({each["root"] for each in listed["anchors"]}) == 2
+
+
 def test_what_is_anchored_already_is_not_sent_again(atlas: Here, rekor1: Server) -> None:
     atlas.signed()
     first = anchored(atlas, rekor1).expect(0)
@@ -126,7 +137,7 @@ def test_an_anchor_of_a_log_that_is_no_longer_pinned(atlas: Here, rekor1: Server
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"checkpoint": "atlas', '"checkpoint": "x\\natlas'), ('"signature": "M', '"signature": "!'), ("{", "")],
+    [('"checkpoint": "', '"checkpoint": "x\\n'), ('"signature": "M', '"signature": "!'), ("{", "")],
 )
 def test_an_anchor_that_is_damaged(atlas: Here, rekor1: Server, old: str, new: str) -> None:
     atlas.signed()

@@ -77,6 +77,28 @@ def test_manifests_are_recorded_elsewhere(atlas: Here, other: Other) -> None:
     assert json.loads((atlas.home / "trust.json").read_text()) == trust, "once is enough"
 
 
+def test_a_revocation_counts_what_is_recorded_elsewhere(
+    atlas: Here, other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "PATIENCE", 0.5)
+    use(atlas, other)
+    path = atlas.signed()
+    old = atlas("keys", "rotate", "--authority", "--json").expect(0).json["authority"]["old"]
+    told = atlas("keys", "revoke", old, "--reason", "left", "--since", "now", "--json").expect(0).json
+    assert told["logged"] == {ORIGIN: 2}
+    atlas("verify", path).expect(0)
+    before = (atlas.home / "trust.json").read_bytes()
+    other.down()
+    atlas("keys", "rotate", "--authority").expect(2, other.url)
+    atlas("keys", "revoke", old, "--reason", "left", "--since", "now").expect(2, other.url)
+    assert (atlas.home / "trust.json").read_bytes() == before
+    atlas("keys", "revoke", ORIGIN, "--reason", "left").refused("the home records in this log")
+    atlas("log", "use", "own").expect(0)
+    assert atlas("keys", "revoke", ORIGIN, "--reason", "left", "--json").expect(0).json.keys() == {"log", "reason"}
+    refused = atlas("verify", path, "--json").expect(1).json["findings"]
+    assert {each["code"] for each in refused} == {"SignerRevoked"}
+
+
 def test_a_log_that_is_down_for_a_while(atlas: Here, other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "PATIENCE", 0.5)
     use(atlas, other)

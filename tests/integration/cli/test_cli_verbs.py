@@ -75,7 +75,17 @@ def test_show_says_what_the_sidecar_says(atlas: Here) -> None:
     data = atlas.signed()
     sidecar = data.with_name("data.csv.c2pa")
     shown = atlas("show", sidecar, "--json").expect(0).json
-    assert shown.keys() == {"label", "manifest", "artifact", "signer", "issuer", "bytes", "statement"}
+    assert shown.keys() == {
+        "label",
+        "manifest",
+        "artifact",
+        "signer",
+        "issuer",
+        "certificate",
+        "key",
+        "bytes",
+        "statement",
+    }
     assert shown["bytes"] == sidecar.stat().st_size
     assert shown["statement"]["outputs"][0]["name"] == "data.csv"
     text = atlas("show", sidecar).expect(0).out

@@ -14,7 +14,8 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from atlas.codes import CATALOGUE, Code
+from atlas.catalogue import CATALOGUE
+from atlas.codes import Code
 from atlas.policy import default_policy
 from atlas.policy.schema import Policy, parse_policy
 

@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from atlas.codes import CATALOGUE, Code
+from atlas.catalogue import CATALOGUE
+from atlas.codes import Code
 from atlas.errors import Rejected
 
 

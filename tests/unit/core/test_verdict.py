@@ -3,7 +3,8 @@ import random
 
 import pytest
 
-from atlas.codes import CATALOGUE, Code
+from atlas.catalogue import CATALOGUE
+from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.verdict import Finding, Severity, Verdict
 

@@ -370,5 +370,9 @@ def test_no_change_of_a_part_is_accepted_or_fails_otherwise(part: str, at: int, 
         check_collateral(lie, FMSPC, "platform", root=manufacturer().root.certificate, now=NOW)
     except Rejected:
         return
+    if part.endswith("crl"):  # the number of unused bits of a signature that ends in zeros
+        then, now = x509.load_der_x509_crl(content), x509.load_der_x509_crl(other)
+        assert (then.tbs_certlist_bytes, then.signature) == (now.tbs_certlist_bytes, now.signature)
+        return
     assert part.endswith("chain")  # white space, or bits of base64 that mean nothing
     assert x509.load_pem_x509_certificates(other.encode()) == x509.load_pem_x509_certificates(content.encode())
