@@ -158,7 +158,7 @@ CATALOGUE: dict[Code, Entry] = {
     ),
     Code.TIMESTAMP_MISSING: Entry(
         "Nobody whom the trust root names says by when the manifest existed.",
-        "Record with a timestamp authority (`atlas log use … --timestamp`) or in a log that witnesses cosign.",
+        "Record with a timestamp authority (`atlas log timestamp`), or in a log that witnesses cosign.",
     ),
     Code.TIME_CONTRADICTED: Entry(
         "The step says that it ended after its signature was seen by others.", "Set the clock, and run the step again."

@@ -21,6 +21,7 @@ from atlas.manifest import Manifest
 from atlas.opening import open_parameters
 from atlas.provider import has_simulator, load_simulator
 from atlas.record import record_waiting
+from atlas.recording import recording_of
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def gather(home: Home) -> Gathered:
         if waiting := archive.unlogged():
             try:
                 with log_of(home) as log:
-                    logged, unlogged = record_waiting(archive, log, waiting)
+                    logged, unlogged = record_waiting(archive, log, waiting, recording_of(home))
             except FetchError as error:  # what is archived is no worse for it
                 unlogged = error
     return Gathered(new, logged, tuple(refused), unlogged)

@@ -6,6 +6,7 @@
     log.key            the embedded log's key
     trust.json         the trust root: that authority, that log, and Intel's root for evidence
     log.json           where another log is that this home records in, if it does
+    record.json        what that log is shown, and who states the time, if not the usual
     tuf/               what is known of Sigstore's trust configuration, if a public log was chosen
     anchor.key         signs anchors: checkpoints of the own log that another log recorded, anchor-*.json
     pseudonymous       if it is there, certificates carry no names

@@ -314,7 +314,9 @@ def _load_ca(what: str, pem: str) -> x509.Certificate:
         x509.InvalidVersion,
         x509.UnsupportedGeneralNameType,
     ) as error:
-        raise DocumentError(f"{what}: not the PEM certificate of an authority: {error}") from error
+        raise DocumentError(
+            f"{what}: not the PEM certificate of an authority: {error}", mend="give one certificate, in PEM"
+        ) from error
     if not constraints.ca:
         raise DocumentError(
             f"{what}: this certificate is not an authority's (CA:FALSE)",

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from atlas.artifact import EMPTY_SHA256, Measurement, Progress, measure, parse_index
-from atlas.errors import FetchError, MeasureError, StateError
+from atlas.errors import FetchError, InputError, MeasureError, StateError
 from atlas.gather import open_archive
 from atlas.home import Home
 from atlas.interop import oms
@@ -23,6 +23,8 @@ from atlas.log.entry import signed_entry
 from atlas.logs import log_of
 from atlas.manifest import Manifest
 from atlas.publish import write_beside
+from atlas.record import Reveal
+from atlas.recording import choices_of
 from atlas.statement import Publisher
 
 
@@ -102,6 +104,7 @@ def sign_payload(home: Home, payload: bytes, publisher: str, *, chain: bool = Fa
         bare: whether bundle and log name the bare key instead of the certificate.
 
     Raises:
+        InputError: if the home keeps signers from the log.
         FetchError: if the log does not take the signature.
         StateError: if it cannot be signed.
     """
@@ -120,6 +123,7 @@ def bundle_claim(home: Home, manifest: Manifest, *, bare: bool = False) -> Vouch
         bare: as in `sign_payload`; the log then has another entry of the same signature.
 
     Raises:
+        InputError: if the home keeps signers from the log.
         FetchError: if the log does not answer.
     """
     content = claim_signature(manifest)
@@ -137,6 +141,11 @@ def _logged(
     bare: bool,
 ) -> Vouched:
     """Log before anything is written: what a bundle says of the log is never a promise."""
+    if choices_of(home).reveal is not Reveal.CLAIM:
+        raise InputError(
+            "the home keeps signers from the log (`atlas log reveal`), and a bundle's entry shows one to it",
+            mend="say `atlas log reveal claim` first, if the log may see it, or sign in another home",
+        )
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise StateError("the signer's key is not ECDSA")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from atlas.cli.log_anchor import anchor, anchors
+from atlas.cli.log_record import reveal, timestamp, witness
 from atlas.cli.log_use import use
 from atlas.cli.log_watch import watch
 from atlas.cli.session import gather_and_tell
@@ -122,7 +123,7 @@ def trust_root(output: Path | None, trust: Path | None, home: Path | None) -> No
         write_file(output, document)
 
 
-for _each in (anchor, anchors, use, watch):
+for _each in (anchor, anchors, reveal, timestamp, use, watch, witness):
     log.add_command(_each)
 
 

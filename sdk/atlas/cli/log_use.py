@@ -19,14 +19,21 @@ from atlas.log.rekor1 import Address1
 from atlas.log.rekor2 import Address
 from atlas.logs import connect, find_public, use_own
 from atlas.logs import use as use_log
+from atlas.record import Reveal
+from atlas.recording import choices_of
 from atlas.trust import load_log
 
-PUBLISHED = """\
-everybody can read a public log, for ever, and nothing can be taken back. What is recorded of each manifest:
+_FOR_EVER = (
+    "everybody can read a public log, for ever, and nothing can be taken back. What is recorded of each manifest:"
+)
+_CLAIMS = """
   - a SHA-256 digest of its signed claim, and the signature; neither the artifact nor its own digest
   - the signer's whole certificate: its key, the name of the task or publisher, the run, the attempt, the authority
-  - when it was recorded, and so how often you sign, and how much
-It begins with what is signed or waits to be logged now"""
+  - when it was recorded, and so how often you sign, and how much (`atlas log reveal batch` shows nothing but that)"""
+_SEALED = """
+  - a salted digest, a key that is used once, and its signature: nothing of what is signed, or by whom
+  - when it was recorded, and so how often you log"""
+_FROM_NOW = "\nIt begins with what is signed or waits to be logged now"
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -130,7 +137,9 @@ def public(home: Path | None, yes_publish: bool, **named: Any) -> None:
     found = find_home(home)
     choice = public_choice(**named)
     if not yes_publish:
-        raise InputError(f"{choice.name}: {PUBLISHED}", mend="if all of that may be public, say --yes-publish")
+        shown = _CLAIMS if choices_of(found).reveal is Reveal.CLAIM else _SEALED
+        mend = "if all of that may be public, say --yes-publish"
+        raise InputError(f"{choice.name}: {_FOR_EVER}{shown}{_FROM_NOW}", mend=mend)
     address, logs = find_public(found, choice)
     size = size_of(address)
     use_log(found, choice, logs.pinned)
