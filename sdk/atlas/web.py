@@ -97,8 +97,8 @@ class Client:
                 answer = connection.ask(method, url, body, headers)
             except _TROUBLE as error:
                 connection.close()
-                # a server may close what it kept open at any time; what is asked here may be asked twice
-                if used and not connection.too_large and not isinstance(error, _TIMEOUTS):
+                # a server may close what it kept open at any time; but what was sent to it, it may have acted on
+                if used and method == "GET" and not connection.too_large and not isinstance(error, _TIMEOUTS):
                     connection = None
                     continue
                 raise self._failed(url, connection, error) from error
@@ -137,12 +137,16 @@ class Client:
             attempt += 1
 
     def _kept(self, address: urllib3.util.Url, deadline: float) -> "_Connection | None":
-        with self._lock:
-            idle = self._idle.get(_host(address))
-            connection = idle.pop() if idle else None
-        if connection:
-            connection.begin(deadline)
-        return connection
+        while True:
+            with self._lock:
+                idle = self._idle.get(_host(address))
+                connection = idle.pop() if idle else None
+            if connection is None:
+                return None
+            if connection.is_connected:
+                connection.begin(deadline)
+                return connection
+            connection.close()
 
     def _keep(self, address: urllib3.util.Url, connection: "_Connection") -> None:
         if connection.sock is None:  # the server said that it is the last answer

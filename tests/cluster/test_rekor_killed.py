@@ -23,7 +23,7 @@ from cluster.servers import RekorServer, rekor_server
 from support.forge import authority, now, output, statement
 
 STEPS, OUTPUTS = 100, 100
-LIFE = 3.0
+LIFE = 5.0
 """Seconds between two deaths."""
 
 

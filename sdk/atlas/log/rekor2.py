@@ -21,6 +21,7 @@ from atlas.log.receipt import Receipt, parse_receipt, verify_receipt
 from atlas.log.retry import PASSING, Patience
 from atlas.log.tail import Tail
 from atlas.log.tiles import TileReader
+from atlas.log.unheard import Unheard
 from atlas.trust import PinnedLog
 from atlas.web import Answer, Client, address_of, tls
 
@@ -29,6 +30,8 @@ AT_ONCE = 256
 """Requests in flight: the log answers when its next checkpoint is published, however many there are."""
 
 _CREATED, _BAD, _MISSING, _FROZEN, _DUPLICATE = 201, 400, 404, 405, 409
+_NOT_TAKEN = frozenset({_BAD, _FROZEN, _DUPLICATE, 429, 503})
+"""Answers of a log that has not put the entry anywhere; a proxy that gives up (502, 504) cannot know."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Rekor2Log:
         self._address = address
         self._patience = patience or Patience(address.patience)
         self._client = Client(tls(address.ca_file), address.timeout)
+        self._unheard = Unheard(self._patience.clock)
 
     @property
     def pinned(self) -> PinnedLog:
@@ -90,10 +94,10 @@ class Rekor2Log:
         if not entries:
             return []
         try:
-            tail = Tail(self.read, self._newest)
+            self._unheard.tail = self._unheard.tail or Tail(self.read, self._newest)
         except (FetchError, Rejected) as error:
             return [error for _ in entries]
-        return record_all(entries, lambda entry: self._record(entry, tail), AT_ONCE)
+        return record_all(entries, self._record, AT_ONCE)
 
     def checkpoint(self) -> str:
         """The newest published checkpoint, a signed note; verified.
@@ -170,18 +174,21 @@ class Rekor2Log:
                 break
         raise failure
 
-    def _record(self, entry: Entry, tail: Tail) -> Receipt:
+    def _record(self, entry: Entry) -> Receipt:
         url, request = self._address.write_url.rstrip("/") + WRITE_PATH, json.dumps(entry.to_request()).encode()
+        leaf = leaf_hash(entry.canonical_body())
         failure: FetchError | InputError = FetchError(f"{url}: was not asked")
-        unheard = False
         for left in self._patience.tries():
             try:
-                if unheard and (index := tail.find(leaf_hash(entry.canonical_body()))) is not None:
-                    return self.receipt(index, entry)
-                unheard = True
+                if leaf in self._unheard and (found := self._taken(leaf, entry, left)):
+                    return found
+                sent = self._unheard.sent(leaf)
                 answer = self._ask("POST", url, request, left)
                 if answer.status == _CREATED:
+                    self._unheard.heard(leaf, sent)
                     return self._accepted(answer.body, entry)
+                if answer.status in _NOT_TAKEN:
+                    self._unheard.heard(leaf)
                 if answer.status == _DUPLICATE:
                     return self.receipt(self._index(answer.headers.get("x-log-index")), entry)
             except FetchError as error:
@@ -193,6 +200,23 @@ class Rekor2Log:
             if answer.status not in PASSING:
                 break
         raise failure
+
+    def _taken(self, leaf: bytes, entry: Entry, left: float) -> Receipt | None:
+        """The receipt of an entry that the log took when nobody heard its answer; None if it did not take it.
+
+        Raises:
+            FetchError: if that cannot be told yet.
+        """
+        self._ask("GET", f"{self._address.write_url.rstrip('/')}/healthz", None, left)  # whatever it says of that
+        if wait := self._unheard.up():
+            self._patience.sleep(wait)
+            if self._unheard.up():  # it went away in between
+                raise FetchError(f"{self._address.write_url}: comes and goes", mend="try again later", passing=True)
+        index = self._unheard.tail.find(leaf) if self._unheard.tail else None
+        if index is None:
+            return None
+        self._unheard.heard(leaf)
+        return self.receipt(index, entry)
 
     def _accepted(self, body: bytes, entry: Entry) -> Receipt:
         receipt = parse_receipt(body)
@@ -224,4 +248,9 @@ class Rekor2Log:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         # the first try has its whole time, the last ones only what is left of all
         timeout = self._address.timeout if left <= 0 else min(self._address.timeout, left)
-        return self._client.ask(method, url, body, headers, timeout=timeout)
+        try:
+            return self._client.ask(method, url, body, headers, timeout=timeout)
+        except FetchError:
+            if url.startswith(self._address.write_url):
+                self._unheard.down()
+            raise

@@ -1,8 +1,4 @@
-"""What a log took while nobody heard its answer.
-
-A log that dies after it has taken an entry, and before it has said so, may not know its own entry again when it is
-asked once more. Whoever asks twice therefore looks first.
-"""
+"""What a log has taken since somebody began to write to it, as its tiles show it."""
 
 import threading
 from collections.abc import Callable
