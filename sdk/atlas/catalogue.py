@@ -24,7 +24,7 @@ _HARDEN = "Run the step in a trust domain of a production configuration."
 _PATCH = "Update the machine's firmware and run the step again, or accept the risk in the policy."
 _REFERENCE = "Find out what ran there; if it should have, add its measurement to the reference values."
 _UNDISCLOSED = "Ask the owner of the model to disclose the parameter again; if that fails too, it was forged."
-_RELOG = "Gather the manifest again, so that the log answers with a fresh receipt."
+_RELOG = "Ask the log for a fresh receipt (`atlas gather --renew`)."
 
 CATALOGUE: dict[Code, Entry] = {
     Code.SIDECAR_MALFORMED: Entry("The sidecar is not a well-formed C2PA manifest store.", _RESIGN),
@@ -149,7 +149,7 @@ CATALOGUE: dict[Code, Entry] = {
     Code.COSIGNATURE_INVALID: Entry("A witness's signature on the checkpoint does not verify.", _RELOG),
     Code.WITNESS_QUORUM_MISSED: Entry(
         "Fewer witnesses have cosigned the checkpoint than the trust root demands.",
-        "Gather the manifest again: a later checkpoint may bear more cosignatures. If not, ask the log's operator.",
+        "Ask the log again (`atlas gather --renew`): a later checkpoint may bear more. If none does, ask its operator.",
     ),
     Code.SEAL_INVALID: Entry("The seal does not lead from this manifest to the batch that the log holds.", _RELOG),
     Code.TIMESTAMP_INVALID: Entry(

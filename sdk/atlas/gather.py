@@ -16,12 +16,15 @@ from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import DISCLOSURES, Home
 from atlas.interop.verify import read_manifest
+from atlas.log.seal import Seal
 from atlas.logs import log_of
 from atlas.manifest import Manifest
 from atlas.opening import open_parameters
 from atlas.provider import has_simulator, load_simulator
 from atlas.record import record_waiting
 from atlas.recording import recording_of
+from atlas.renewal import unsound
+from atlas.trust_file import load_trust_root
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,12 @@ def open_archive(home: Home) -> Archive:
     return Archive(home.archive_path)
 
 
-def gather(home: Home) -> Gathered:
+def gather(home: Home, *, renew: bool = False) -> Gathered:
     """Archive and log whatever waits in the inbox.
+
+    Args:
+        home: whose inbox.
+        renew: whether the log is also asked again for what has a receipt that does not hold.
 
     Raises:
         StorageError: if a database or the disk fails; whatever was not finished waits for the next time.
@@ -81,10 +88,14 @@ def gather(home: Home) -> Gathered:
         if any(manifest.statement.evidence == SIMULATED for manifest, _ in manifests):
             refresh_simulated(home, archive, dt.datetime.now(dt.UTC))
         logged, unlogged = 0, None
-        if waiting := archive.unlogged():
+        waiting, seals = archive.unlogged(), dict[str, Seal]()
+        if renew:
+            again, seals = unsound(archive, load_trust_root(home.trust_path))
+            waiting += again
+        if waiting:
             try:
                 with log_of(home) as log:
-                    logged, unlogged = record_waiting(archive, log, waiting, recording_of(home))
+                    logged, unlogged = record_waiting(archive, log, waiting, recording_of(home), seals)
             except FetchError as error:  # what is archived is no worse for it
                 unlogged = error
     return Gathered(new, logged, tuple(refused), unlogged)

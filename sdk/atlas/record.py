@@ -7,6 +7,7 @@ already keeps its place, a seal is stored before its batch is sent, and a portio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from atlas.archive import Archive, Stored
 from atlas.errors import AtlasError
@@ -44,9 +45,20 @@ class Recording:
 
 
 def record_waiting(
-    archive: Archive, log: TransparencyLog, stored: Iterable[Stored], how: Recording = Recording()
+    archive: Archive,
+    log: TransparencyLog,
+    stored: Iterable[Stored],
+    how: Recording = Recording(),
+    sealed: Mapping[str, Seal] = MappingProxyType({}),
 ) -> tuple[int, AtlasError | None]:
     """Log manifests of the archive, those that ended first in front.
+
+    Args:
+        archive: where they are, and where their receipts go.
+        log: which one.
+        stored: which manifests.
+        how: what the log is shown of them.
+        sealed: seals by box digest, of those that the log holds so already.
 
     Returns:
         How many were logged, and why others were not, if any were not.
@@ -60,7 +72,7 @@ def record_waiting(
     step = MAX_BATCH if how.reveal is Reveal.BATCH else PORTION
     for start in range(0, len(waiting), step):
         portion = waiting[start : start + step]
-        proofs = _prove(archive, log, portion, how)
+        proofs = _prove(archive, log, portion, how, sealed)
         rows = [(box, log.pinned.origin, each.to_bytes()) for box, each in proofs.items() if isinstance(each, Proof)]
         archive.add_receipts(rows)
         refused = [each for each in proofs.values() if isinstance(each, AtlasError)]
@@ -72,10 +84,12 @@ def record_waiting(
 
 
 def _prove(
-    archive: Archive, log: TransparencyLog, portion: Sequence[Manifest], how: Recording
+    archive: Archive, log: TransparencyLog, portion: Sequence[Manifest], how: Recording, sealed: Mapping[str, Seal]
 ) -> Mapping[str, Proof | AtlasError]:
     entries = {each.box_sha256: claim_entry(each) for each in portion}
-    seals = _seals(archive, entries, how.reveal)
+    before = {box: sealed[box] for box in entries if box in sealed}
+    bare = {box: entry for box, entry in entries.items() if box not in before}
+    seals = before | _seals(archive, bare, how.reveal)
     sent = {box: sealed_entry(entry, seals[box]) if box in seals else entry for box, entry in entries.items()}
     unique = list({entry.canonical_body(): entry for entry in sent.values()}.values())
     answers = dict(zip((entry.canonical_body() for entry in unique), log.record(unique), strict=True))

@@ -10,11 +10,12 @@ from atlas.home import find_home
 
 
 @click.command()
+@click.option("--renew", is_flag=True, help="Also ask the log again for what has a receipt that does not hold.")
 @home_option
 @json_option
-def gather(home: Path | None, as_json: bool) -> int:
+def gather(renew: bool, home: Path | None, as_json: bool) -> int:
     """Archive and log the manifests that wait in the home's inbox: exit 1 if one is refused, 2 if the log is away."""
-    gathered = gather_home(find_home(home))
+    gathered = gather_home(find_home(home), renew=renew)
     refused = [
         {"deposit": str(place), "code": rejected.code.value, "message": str(rejected)}
         for place, rejected in gathered.refused
