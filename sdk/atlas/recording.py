@@ -15,7 +15,7 @@ from atlas.errors import InputError
 from atlas.exchange import alone
 from atlas.home import Home
 from atlas.log.timestamp import host_of, request_timestamp, verify_timestamp
-from atlas.record import Recording, Reveal
+from atlas.outbox import Recording, Reveal
 from atlas.trust import TimestampAuthority, TrustRoot, Witness, load_timestamp_authority
 from atlas.trust_file import load_trust_root
 from atlas.web import Client, tls

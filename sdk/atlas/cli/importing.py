@@ -10,7 +10,7 @@ from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, read_key
 from atlas.errors import InputError
 from atlas.home import find_home
-from atlas.interop.record import record_of
+from atlas.interop.oms_record import record_of
 from atlas.interop.verify import publisher_of, verify_signed
 from atlas.trust import Role, TrustRoot, load_authority, load_publisher_key
 from atlas.trust_file import load_trust_root

@@ -19,7 +19,7 @@ from atlas.log.rekor1 import Address1
 from atlas.log.rekor2 import Address
 from atlas.logs import connect, find_public, use_own
 from atlas.logs import use as use_log
-from atlas.record import Reveal
+from atlas.outbox import Reveal
 from atlas.recording import choices_of
 from atlas.trust import load_log
 

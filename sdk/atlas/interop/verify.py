@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from atlas.codes import Code
 from atlas.errors import Rejected
-from atlas.interop.record import Signed, is_record, read_record
+from atlas.interop.oms_record import Signed, is_record, read_record
 from atlas.keys import PUBLISHER_URI, URI_SCHEME
 from atlas.manifest import Manifest, TrustedManifest, parse_manifest, verify_manifest
 from atlas.manifest.verify import find_authority

@@ -7,7 +7,7 @@ import click
 from atlas.cli.terminal import console, home_option
 from atlas.errors import InputError
 from atlas.home import find_home
-from atlas.record import Reveal
+from atlas.outbox import Reveal
 from atlas.recording import demand_witnesses, stamp_by, stamp_no_more
 from atlas.recording import reveal as reveal_to
 from atlas.trust import load_witness
