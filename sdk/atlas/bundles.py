@@ -25,6 +25,7 @@ from atlas.manifest import Manifest
 from atlas.outbox import Reveal
 from atlas.publish import write_beside
 from atlas.recording import choices_of
+from atlas.spki import dump_spki
 from atlas.statement import Publisher
 
 
@@ -163,7 +164,7 @@ def _logged(
         ) from error
     entries = (receipt.to_json(),)
     if bare:
-        hint = key_hint(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+        hint = key_hint(dump_spki(key))
         return LoggedBundle(Bundle(content, hint=hint, log_entries=entries), certificate)
     return LoggedBundle(
         Bundle(content, (certificate.public_bytes(Encoding.DER),), log_entries=entries, chain=chain), certificate

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from atlas.canonical import dump_canonical
 from atlas.errors import DocumentError
 from atlas.revocation import Cut, Revocation
+from atlas.spki import dump_spki
 
 API_VERSION = "atlas.dev/v1alpha1"
 KIND = "TrustRoot"
@@ -137,7 +138,7 @@ class PinnedLog:
     @cached_property
     def der(self) -> bytes:
         """The key as DER SubjectPublicKeyInfo."""
-        return self.public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return dump_spki(self.public_key)
 
     @cached_property
     def key_id(self) -> bytes:
@@ -157,7 +158,7 @@ class PublisherKey:
     @cached_property
     def der(self) -> bytes:
         """The key as DER SubjectPublicKeyInfo."""
-        return self.public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return dump_spki(self.public_key)
 
     @cached_property
     def sha256(self) -> str:

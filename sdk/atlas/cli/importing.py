@@ -7,7 +7,8 @@ import click
 
 from atlas.artifact import measure
 from atlas.cli.session import gather_and_tell
-from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, read_key
+from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, read_key, read_pem
+from atlas.document import read_input
 from atlas.errors import InputError
 from atlas.home import find_home
 from atlas.interop.oms_record import record_of
@@ -43,10 +44,7 @@ def import_(
     found = find_home(home)
     known = load_trust_root(found.trust_path)
     trust = _pinned(known, public_key, authority, publisher)
-    try:
-        content = signature.read_bytes()
-    except OSError as error:
-        raise InputError(f"{signature}: {error.strerror or error}") from error
+    content = read_input(signature)
     with hashing(path.name) as progress:
         measured = measure(path, progress)
     record = record_of(content, measured, trust)
@@ -93,11 +91,7 @@ def _pinned(trust: TrustRoot, public_key: Path | None, authority: Path | None, p
         pinned = replace(trust, publisher_keys=(*trust.publisher_keys, key))
     else:
         assert authority
-        try:
-            pem = authority.read_text(encoding="ascii")
-        except (OSError, ValueError) as error:
-            raise InputError(f"{authority}: not a PEM certificate: {error}") from error
-        vouching = load_authority(publisher, pem, frozenset({Role.PUBLISHER}))
+        vouching = load_authority(publisher, read_pem(authority), frozenset({Role.PUBLISHER}))
         if any(each == vouching for each in trust.authorities):
             return trust
         pinned = replace(trust, authorities=(*trust.authorities, vouching))
