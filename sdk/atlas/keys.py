@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from atlas.disclosure import from_base64url, to_base64url
+from atlas.base64url import from_base64url, to_base64url
 from atlas.errors import ClockError, StateError
 from atlas.spki import dump_spki, spki_sha256
 from atlas.statement import SALT_BYTES, Publisher, Step

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from atlas.artifact import Kind, Measurement
+from atlas.base64url import from_base64url
 from atlas.canonical import SAFE_INTEGER, dump_canonical, load_json
 from atlas.codes import Code
-from atlas.disclosure import ALGORITHM, DIGESTS, from_base64url, reserved_name, uses_reserved
+from atlas.disclosure import ALGORITHM, DIGESTS, reserved_name, uses_reserved
 from atlas.errors import Rejected, StepError
 
 TYPE_V1 = "dev.atlas.statement/v1"
