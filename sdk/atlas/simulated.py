@@ -20,7 +20,7 @@ def make_simulator(home: Home, now: dt.datetime) -> bool:
     made = not has_simulator(home)
     if made:
         home.write(SIMULATOR_FILE, UnsafeSimulatedPlatform.new(now).dump())
-    root = EvidenceRoot(SIMULATED, Tee.TDX, load_simulator(home).root, simulated=True)
+    root = EvidenceRoot(SIMULATED, load_simulator(home).root, Tee.TDX, simulated=True)
     change_trust(home, lambda trust: _pinning(trust, root))
     return made
 
