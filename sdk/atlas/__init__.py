@@ -7,6 +7,16 @@
         verifier = Verifier(archive, load_trust_root(home.trust_path), lambda: archive.revision)
         verdict = verifier.verify(measure(path).sha256, load_policy(policy), at=now)
 
+The way of the data, and where to look:
+
+    artifact, statement       what is measured, and what is said of it (`disclosure`: what is said to some only)
+    keys, manifest, evidence  how that is signed, and what vouches for the machine
+    home, gather, outbox      where it waits, until it is archived and then logged
+    archive, log, logs        by digest, and for everybody to see (`recording`: what is shown; `anchors`, `watcher`)
+    lineage, policy, verifier how artifacts hang together, and what is made of that: a `verdict`
+    trust, revocation         what is pinned before any of this is believed, and what is no longer
+    interop, bundles, slsa    the same for the tools of others
+
 Names are loaded when they are used, because a pipeline step pays for every import.
 """
 

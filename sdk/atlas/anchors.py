@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field
 
@@ -37,6 +37,7 @@ from atlas.log.checkpoint import peek_checkpoint
 from atlas.log.client import record_one
 from atlas.log.encoding import from_base64, to_base64
 from atlas.log.interface import TransparencyLog
+from atlas.spki import dump_spki
 from atlas.trust import TrustRoot
 
 _FILES = "anchor-*.json"
@@ -89,9 +90,7 @@ def anchor(home: Home, own: EmbeddedLog, other: TransparencyLog) -> Anchor:
             return each
     key = home.anchor_key()
     signature = key.sign(note.encode(), ec.ECDSA(hashes.SHA256()))
-    public_key = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public_key = dump_spki(key.public_key())
     entry = _entry(note, signature, public_key)
     receipt = record_one(other, entry)
     document = {

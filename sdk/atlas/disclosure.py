@@ -5,8 +5,6 @@ in the object that would have held the name. Who is shown the disclosure can che
 because the salt has 128 bits. JSON and base64url are read in one canonical spelling, so that no two readers differ.
 """
 
-import base64
-import binascii
 import hashlib
 import os
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from atlas.base64url import from_base64url, to_base64url
 from atlas.canonical import dump_canonical, load_json
 from atlas.codes import Code
 from atlas.errors import Rejected, StepError
@@ -105,26 +104,6 @@ def reserved_name(name: str) -> StepError:
         f"the parameter {name} is named, or holds an object with a field named, {' or '.join(sorted(RESERVED))}",
         mend="rename it: where values are confidential, digests stand under that name",
     )
-
-
-def to_base64url(data: bytes) -> str:
-    """URL-safe base64 without padding (RFC 4648, section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def from_base64url(text: str, size: int | None = None) -> bytes:
-    """Decode base64url of exactly one spelling, of `size` bytes if given.
-
-    Raises:
-        ValueError: if it is not that.
-    """
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error as error:
-        raise ValueError("not base64url") from error
-    if to_base64url(data) != text or (size is not None and len(data) != size):
-        raise ValueError("not canonical base64url, or of another size")
-    return data
 
 
 def _is_salt(text: str) -> bool:

@@ -36,11 +36,19 @@ def read_document(path: Path, model: type[_Model]) -> _Model:
         InputError: if the file cannot be read.
         DocumentError: if it is not what the model prescribes; names file, line and field of each mistake.
     """
+    return parse_document(read_input(path), model, str(path))
+
+
+def read_input(path: Path) -> bytes:
+    """What is in a file that a person named.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    return parse_document(raw, model, str(path))
 
 
 def parse_document(raw: bytes, model: type[_Model], name: str) -> _Model:

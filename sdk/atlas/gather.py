@@ -20,8 +20,8 @@ from atlas.log.seal import Seal
 from atlas.logs import log_of
 from atlas.manifest import Manifest
 from atlas.opening import open_parameters
+from atlas.outbox import record_waiting
 from atlas.provider import has_simulator, load_simulator
-from atlas.record import record_waiting
 from atlas.recording import recording_of
 from atlas.renewal import unsound
 from atlas.trust_file import load_trust_root

@@ -27,6 +27,7 @@ from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
 from sigstore_models.trustroot.v1 import ClientTrustConfig as RawTrustConfig
 
 from atlas.errors import FetchError, InputError
+from atlas.spki import dump_spki
 
 TIMEOUT = 30.0
 """Seconds for an answer of Fulcio to begin, and between its parts."""
@@ -135,9 +136,7 @@ def _check_promise(chain: Sequence[x509.Certificate], logs: dict[bytes, ec.Ellip
         promises = leaf.extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps).value
     except x509.ExtensionNotFound as error:
         raise _wrong(url, "no certificate log has promised to show it") from error
-    above = issuer.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    above = dump_spki(issuer.public_key())
     signed = leaf.tbs_precertificate_bytes
     for each in promises:
         key = logs.get(each.log_id)

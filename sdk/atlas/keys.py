@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from atlas.disclosure import from_base64url, to_base64url
+from atlas.base64url import from_base64url, to_base64url
 from atlas.errors import ClockError, StateError
+from atlas.spki import dump_spki, spki_sha256
 from atlas.statement import SALT_BYTES, Publisher, Step
 
 AUTHORITY_LIFETIME = dt.timedelta(days=3653)
@@ -52,9 +53,7 @@ class Credential:
     @property
     def spki(self) -> bytes:
         """The public key as DER SubjectPublicKeyInfo."""
-        return self.key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        return dump_spki(self.key.public_key())
 
     @property
     def key_pem(self) -> bytes:
@@ -85,10 +84,7 @@ def identity_uri(maker: Step | Publisher, pseudonym: str = "") -> str:
 
 def key_digest(certificate: x509.Certificate) -> str:
     """SHA-256 of a certificate's key (DER SubjectPublicKeyInfo), hex."""
-    key = certificate.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return hashlib.sha256(key).hexdigest()
+    return spki_sha256(certificate.public_key())
 
 
 def new_authority(name: str, now: dt.datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Issuer:

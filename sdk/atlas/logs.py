@@ -17,15 +17,14 @@ from pydantic import Field, RootModel
 
 from atlas.document import Strict, read_document
 from atlas.errors import FetchError, InputError, StateError, StorageError
-from atlas.exchange import alone
 from atlas.home import Home
+from atlas.home_trust import change_trust, trust_of
 from atlas.log import EmbeddedLog
 from atlas.log.choice import PublicChoice
 from atlas.log.interface import TiledLog, TransparencyLog
 from atlas.log.rekor1 import Address1, Rekor1Log
 from atlas.log.rekor2 import Address, Rekor2Log
 from atlas.trust import PinnedLog, TrustRoot
-from atlas.trust_file import load_trust_root
 
 if TYPE_CHECKING:
     from atlas.log.public import PublicLogs
@@ -76,7 +75,7 @@ def pinned_as(home: Home, key: ed25519.Ed25519PublicKey) -> PinnedLog:
     Raises:
         StorageError: if it does not.
     """
-    for log in load_trust_root(home.trust_path).logs:
+    for log in trust_of(home).logs:
         if log.public_key == key:
             return log
     raise StorageError(
@@ -132,7 +131,7 @@ def watched_logs(home: Home) -> dict[str, Callable[[], TiledLog]]:
     """
     key = home.log_key().public_key()
     found: dict[str, Callable[[], TiledLog]] = {
-        log.origin: partial(own_log, home) for log in load_trust_root(home.trust_path).logs if log.public_key == key
+        log.origin: partial(own_log, home) for log in trust_of(home).logs if log.public_key == key
     }
     if elsewhere(home):
         other = log_of(home)
@@ -194,11 +193,10 @@ def pin(home: Home, logs: Sequence[PinnedLog]) -> None:
         InputError: if it pins another key, or another version of Rekor, under an origin.
         StorageError: if it cannot be written.
     """
-    with alone(home.path):
-        _pin(home, load_trust_root(home.trust_path), logs)
+    change_trust(home, lambda trust: _pinning(home, trust, logs))
 
 
-def _pin(home: Home, trust: TrustRoot, logs: Sequence[PinnedLog]) -> None:
+def _pinning(home: Home, trust: TrustRoot, logs: Sequence[PinnedLog]) -> TrustRoot:
     known = {log.origin: log for log in trust.logs}
     for log in logs:
         old = known.get(log.origin, log)
@@ -208,8 +206,7 @@ def _pin(home: Home, trust: TrustRoot, logs: Sequence[PinnedLog]) -> None:
                 mend="find out which one is right; two logs cannot have one origin",
             )
         known[log.origin] = log if log.valid_from or log.valid_until else old
-    if tuple(known.values()) != trust.logs:
-        home.write(home.trust_path.name, replace(trust, logs=tuple(known.values())).to_bytes())
+    return replace(trust, logs=tuple(known.values()))
 
 
 def _chosen(home: Home) -> _Rekor1 | _Rekor2 | _Public | None:
@@ -228,12 +225,12 @@ def _document(chosen: Address | Address1 | PublicChoice) -> dict[str, Any]:
 
 
 def _is_pinned(home: Home, wanted: PinnedLog) -> bool:
-    known = load_trust_root(home.trust_path).logs
+    known = trust_of(home).logs
     return any((log.key_id, log.rekor) == (wanted.key_id, wanted.rekor) for log in known)
 
 
 def _pinned(home: Home, origin: str, rekor: int) -> PinnedLog:
-    for log in load_trust_root(home.trust_path).logs:
+    for log in trust_of(home).logs:
         if (log.origin, log.rekor) == (origin, rekor):
             return log
     raise StateError(

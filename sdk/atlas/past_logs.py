@@ -2,10 +2,10 @@
 
 from atlas.errors import InputError
 from atlas.home import Home
+from atlas.home_trust import trust_of
 from atlas.log import EmbeddedLog, open_checkpoint
 from atlas.log.store import origin_of
 from atlas.logs import elsewhere, log_of
-from atlas.trust_file import load_trust_root
 
 
 def own_origins(home: Home) -> set[str]:
@@ -25,7 +25,7 @@ def past_log(home: Home, origin: str) -> EmbeddedLog:
         StorageError: if it cannot be used.
     """
     known = own_origins(home)
-    for log in load_trust_root(home.trust_path).logs:
+    for log in trust_of(home).logs:
         if log.origin == origin and origin in known:
             return EmbeddedLog.read(home.log_file(origin), log)
     raise InputError(
@@ -42,7 +42,7 @@ def sizes(home: Home) -> tuple[tuple[str, int], ...]:
     """
     found = {}
     own = own_origins(home)
-    for pinned in load_trust_root(home.trust_path).logs:
+    for pinned in trust_of(home).logs:
         if pinned.origin in own:
             with EmbeddedLog.read(home.log_file(pinned.origin), pinned) as log:
                 found[pinned.origin] = log.size

@@ -12,12 +12,11 @@ from pydantic import Field
 
 from atlas.document import Strict, read_document
 from atlas.errors import InputError
-from atlas.exchange import alone
 from atlas.home import Home
+from atlas.home_trust import change_trust, trust_of
 from atlas.log.timestamp import host_of, request_timestamp, verify_timestamp
-from atlas.record import Recording, Reveal
+from atlas.outbox import Recording, Reveal
 from atlas.trust import TimestampAuthority, TrustRoot, Witness, load_timestamp_authority
-from atlas.trust_file import load_trust_root
 from atlas.web import Client, tls
 
 _FILE = "record.json"
@@ -52,7 +51,7 @@ def recording_of(home: Home) -> Recording:
     if not chosen.timestamp:
         return Recording(chosen.reveal)
     client = Client(tls(None), _TIMEOUT)
-    authorities = load_trust_root(home.trust_path).timestamp_authorities
+    authorities = trust_of(home).timestamp_authorities
 
     def stamp(signature: bytes) -> bytes:
         return _stamped(client, chosen.timestamp, signature, authorities)
@@ -80,14 +79,7 @@ def stamp_by(home: Home, url: str, root_pem: str) -> TimestampAuthority:
     """
     authority = load_timestamp_authority(host_of(url), root_pem)
     _stamped(Client(tls(None), _TIMEOUT), url, secrets.token_bytes(32), [authority])
-    with alone(home.path):
-        trust = load_trust_root(home.trust_path)
-        others = [each for each in trust.timestamp_authorities if each != authority]
-        if any(each.name == authority.name for each in others):
-            raise InputError(
-                f"{home.trust_path}: pins another certificate for {authority.name}", mend="find out which one is right"
-            )
-        _write_trust(home, replace(trust, timestamp_authorities=(*others, authority)))
+    change_trust(home, lambda trust: _believing(home, trust, authority))
     _keep(home, choices_of(home).model_copy(update={"timestamp": url}))
     return authority
 
@@ -114,22 +106,33 @@ def demand_witnesses(home: Home, origin: str, quorum: int, witnesses: Sequence[W
         InputError: if the log is not pinned, if there are not as many witnesses, or if the trust root pins another key
             for one of them.
     """
-    with alone(home.path):
-        trust = load_trust_root(home.trust_path)
-        known = {each.name: each for each in trust.witnesses}
-        for each in witnesses:
-            if known.setdefault(each.name, each) != each:
-                raise InputError(f"{home.trust_path}: pins another key for the witness {each.name}")
-        if origin not in {log.origin for log in trust.logs}:
-            raise InputError(
-                f"{home.trust_path}: does not pin the log {origin}",
-                mend=f"pinned: {', '.join(log.origin for log in trust.logs)}",
-            )
-        if quorum > len(known):
-            raise InputError(f"a quorum of {quorum}, and {len(known)} witnesses", mend="name more witnesses")
-        pinned = tuple(known.values())
-        logs = (replace(log, quorum=quorum if log.origin == origin else log.quorum) for log in trust.logs)
-        _write_trust(home, replace(trust, logs=tuple(replace(log, witnesses=pinned) for log in logs), witnesses=pinned))
+    change_trust(home, lambda trust: _demanding(home, trust, origin, quorum, witnesses))
+
+
+def _believing(home: Home, trust: TrustRoot, authority: TimestampAuthority) -> TrustRoot:
+    others = [each for each in trust.timestamp_authorities if each != authority]
+    if any(each.name == authority.name for each in others):
+        raise InputError(
+            f"{home.trust_path}: pins another certificate for {authority.name}", mend="find out which one is right"
+        )
+    return replace(trust, timestamp_authorities=(*others, authority))
+
+
+def _demanding(home: Home, trust: TrustRoot, origin: str, quorum: int, witnesses: Sequence[Witness]) -> TrustRoot:
+    known = {each.name: each for each in trust.witnesses}
+    for each in witnesses:
+        if known.setdefault(each.name, each) != each:
+            raise InputError(f"{home.trust_path}: pins another key for the witness {each.name}")
+    if origin not in {log.origin for log in trust.logs}:
+        raise InputError(
+            f"{home.trust_path}: does not pin the log {origin}",
+            mend=f"pinned: {', '.join(log.origin for log in trust.logs)}",
+        )
+    if quorum > len(known):
+        raise InputError(f"a quorum of {quorum}, and {len(known)} witnesses", mend="name more witnesses")
+    pinned = tuple(known.values())
+    logs = (replace(log, quorum=quorum if log.origin == origin else log.quorum) for log in trust.logs)
+    return replace(trust, logs=tuple(replace(log, witnesses=pinned) for log in logs), witnesses=pinned)
 
 
 def _stamped(client: Client, url: str, signature: bytes, authorities: Sequence[TimestampAuthority]) -> bytes:
@@ -140,7 +143,3 @@ def _stamped(client: Client, url: str, signature: bytes, authorities: Sequence[T
 
 def _keep(home: Home, choices: Choices) -> None:
     home.write(_FILE, json.dumps(choices.model_dump(mode="json"), indent=2).encode() + b"\n")
-
-
-def _write_trust(home: Home, trust: TrustRoot) -> None:
-    home.write(home.trust_path.name, trust.to_bytes())

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives import hashes
 
 from atlas.archive import Archive
 from atlas.errors import InputError
-from atlas.exchange import alone
 from atlas.home import Home
+from atlas.home_trust import change_trust
 from atlas.interop.verify import read_manifest
 from atlas.keys import key_digest
 from atlas.log import leaf_hash
@@ -20,7 +20,6 @@ from atlas.logs import elsewhere, pinned_as
 from atlas.past_logs import own_origins, past_log, sizes
 from atlas.revocation import Cut, Revocation, Subject, TreeHead
 from atlas.trust import TrustRoot
-from atlas.trust_file import load_trust_root
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _ROTATE = "take it out of use first: `atlas keys rotate`"
@@ -43,12 +42,12 @@ def revoke(home: Home, archive: Archive, revocation: Revocation) -> Revocation:
         revocation = _closed(home, archive, revocation)
     elif (revocation.subject, revocation.value) in _present(home):
         raise InputError(f"{revocation.value}: the home signs with this", mend=_ROTATE)
-    with alone(home.path):
-        trust = load_trust_root(home.trust_path)
-        if revocation not in trust.revoked:
-            kept = replace(trust, revoked=(*trust.revoked, revocation))
-            home.write(home.trust_path.name, kept.to_bytes())
+    change_trust(home, lambda trust: _revoking(trust, revocation))
     return revocation
+
+
+def _revoking(trust: TrustRoot, revocation: Revocation) -> TrustRoot:
+    return trust if revocation in trust.revoked else replace(trust, revoked=(*trust.revoked, revocation))
 
 
 def subject_of(trust: TrustRoot, name: str, kind: Subject | None) -> tuple[Subject, str]:

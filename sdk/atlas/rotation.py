@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from atlas.errors import ClockError, InputError, StateError
 from atlas.exchange import TEMPORARY, alone, exchange
 from atlas.home import Home, key_in_token, private_pem
+from atlas.home_trust import trust_of
 from atlas.keys import new_authority
 from atlas.log import EmbeddedLog
 from atlas.logs import elsewhere, pinned_as
 from atlas.past_logs import sizes
 from atlas.revocation import Cut
 from atlas.trust import Authority, TrustRoot
-from atlas.trust_file import load_trust_root
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def rotate_authority(home: Home, now: dt.datetime, key_uri: str = "") -> Rotated
         StorageError: if it cannot be written; nothing has changed then.
     """
     with alone(home.path):
-        trust = load_trust_root(home.trust_path)
+        trust = trust_of(home)
         old = present_authority(home, trust)
         begins = old.certificate.not_valid_before_utc
         if now < begins:
@@ -85,7 +85,7 @@ def rotate_log(home: Home) -> Rotated:
         )
     with alone(home.path):
         old = pinned_as(home, home.log_key().public_key())
-        trust = load_trust_root(home.trust_path)
+        trust = trust_of(home)
         key = ed25519.Ed25519PrivateKey.generate()
         end = uuid.uuid4().hex[:16]
         new = replace(old, origin=f"{end}.atlas.local", public_key=key.public_key())

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.simulator.platform import UnsafeSimulatedPlatform
-from atlas.exchange import alone
 from atlas.home import Home
+from atlas.home_trust import change_trust
 from atlas.provider import SIMULATOR_FILE, has_simulator, load_simulator
-from atlas.trust import EvidenceRoot, Tee
-from atlas.trust_file import load_trust_root
+from atlas.trust import EvidenceRoot, Tee, TrustRoot
 
 
 def make_simulator(home: Home, now: dt.datetime) -> bool:
@@ -21,10 +20,13 @@ def make_simulator(home: Home, now: dt.datetime) -> bool:
     made = not has_simulator(home)
     if made:
         home.write(SIMULATOR_FILE, UnsafeSimulatedPlatform.new(now).dump())
-    root = EvidenceRoot(SIMULATED, Tee.TDX, load_simulator(home).root, simulated=True)
-    with alone(home.path):
-        trust = load_trust_root(home.trust_path)
-        if root not in trust.evidence_roots:
-            others = tuple(each for each in trust.evidence_roots if each.name != SIMULATED)
-            home.write(home.trust_path.name, replace(trust, evidence_roots=(*others, root)).to_bytes())
+    root = EvidenceRoot(SIMULATED, load_simulator(home).root, Tee.TDX, simulated=True)
+    change_trust(home, lambda trust: _pinning(trust, root))
     return made
+
+
+def _pinning(trust: TrustRoot, root: EvidenceRoot) -> TrustRoot:
+    if root in trust.evidence_roots:
+        return trust
+    others = tuple(each for each in trust.evidence_roots if each.name != SIMULATED)
+    return replace(trust, evidence_roots=(*others, root))

@@ -25,7 +25,7 @@ from atlas.log.interface import TransparencyLog
 from atlas.log.receipt import Receipt
 from atlas.log.rekor2 import Address, Rekor2Log
 from atlas.manifest import sign_statement
-from atlas.record import Recording, Reveal, record_waiting
+from atlas.outbox import Recording, Reveal, record_waiting
 from atlas.trust import PinnedLog, load_log
 from benchmarks.measure import Bench, Bound, Figure, Sample, each, inside, module, report
 from cluster.servers import NotBuilt, program, rekor

@@ -12,7 +12,7 @@ from cluster.servers import Cluster, Log, NotBuilt, etcd, helm, kube_apiserver, 
 from unit.log.log_support import LOG_KEY, ORIGIN
 
 
-def _need(*names: str) -> None:
+def need(*names: str) -> None:
     for name in names:
         try:
             program(name)
@@ -25,34 +25,34 @@ def _need(*names: str) -> None:
 
 @pytest.fixture(scope="session")
 def etcd_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    _need("etcd")
+    need("etcd")
     with etcd(tmp_path_factory.mktemp("etcd")) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    _need("etcd", "kubernetes")
+    need("etcd", "kubernetes")
     with kube_apiserver(tmp_path_factory.mktemp("kubernetes")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def rekor_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
-    _need("rekor")
+    need("rekor")
     with rekor(tmp_path_factory.mktemp("rekor")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def helm_program() -> Path:
-    _need("helm")
+    need("helm")
     return helm()
 
 
 @pytest.fixture(scope="session")
 def cosign_program() -> Path:
-    _need("cosign")
+    need("cosign")
     return program("cosign")
 
 

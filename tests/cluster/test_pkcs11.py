@@ -16,7 +16,7 @@ from atlas.errors import TokenError
 from atlas.home import Home, open_home
 from atlas.pkcs11 import PIN as PIN_VARIABLE
 from atlas.pkcs11 import TokenKey, open_key, parse_uri
-from cluster.conftest import _need
+from cluster.conftest import need
 from cluster.softhsm import LABEL, PIN, SoftHsm
 from integration.cli.cli_support import Answer, Here, finish, start
 from unit.components.support import StepRunner
@@ -24,7 +24,7 @@ from unit.components.support import StepRunner
 
 @pytest.fixture
 def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
-    _need("softhsm")
+    need("softhsm")
     made = SoftHsm(tmp_path)
     monkeypatch.setenv("SOFTHSM2_CONF", str(made.configuration))
     monkeypatch.setenv(PIN_VARIABLE, PIN)

@@ -8,7 +8,7 @@ import pytest
 from atlas.log import verify_receipt
 from atlas.log.checkpoint import open_checkpoint
 from atlas.log.rekor2 import Address, Rekor2Log
-from cluster.conftest import _need
+from cluster.conftest import need
 from cluster.logs import claim
 from cluster.servers import Log, rekor
 from unit.log.log_support import make_entry, record
@@ -49,7 +49,7 @@ def test_many_at_once(client: Rekor2Log, log: Log) -> None:
 
 def test_a_rekor_that_is_killed_in_between(tmp_path: Path) -> None:
     """What it took is there when it comes back, and what is asked for again gets the same place."""
-    _need("rekor")
+    need("rekor")
     entries = [make_entry(f"killed {number}") for number in range(120)]
     with rekor(tmp_path) as first, Rekor2Log(Address(first.url, first.read_url, first.pinned)) as made:
         before = record(made, entries[:60])

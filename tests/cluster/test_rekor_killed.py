@@ -15,9 +15,9 @@ from atlas.log.proof import parse_proof, verify_proof
 from atlas.log.rekor2 import Address, Rekor2Log
 from atlas.log.tiles import TileReader
 from atlas.manifest import Manifest, parse_manifest, sign_statement
-from atlas.record import Recording, Reveal, record_waiting
+from atlas.outbox import Recording, Reveal, record_waiting
 from atlas.trust import TrustRoot
-from cluster.conftest import _need
+from cluster.conftest import need
 from cluster.logs import fetcher, newest
 from cluster.servers import RekorServer, rekor_server
 from support.forge import authority, now, output, statement
@@ -67,7 +67,7 @@ def mortal(server: RekorServer) -> Iterator[list[int]]:
 @pytest.mark.parametrize("reveal", [Reveal.CLAIM, Reveal.BATCH])
 def test_ten_thousand_manifests(archive: Archive, tmp_path: Path, reveal: Reveal) -> None:
     """Nothing is lost, and nothing is logged twice, though the server forgets what it took just before it died."""
-    _need("rekor")
+    need("rekor")
     manifests = [parse_manifest(each.sidecar) for each in archive.unlogged()]
     with rekor_server(tmp_path / "rekor") as server:
         address = Address(server.log.url, server.log.read_url, server.log.pinned, timeout=20, patience=60)

@@ -13,7 +13,7 @@ from atlas.log.claim import claim_entry
 from atlas.log.rekor2 import Address, Rekor2Log
 from atlas.manifest import Sidecar
 from atlas.watcher import Watcher
-from cluster.conftest import _need
+from cluster.conftest import need
 from cluster.servers import Log, rekor
 from unit.log.log_support import make_entry, record
 from unit.log.watch_support import Site, stranger
@@ -70,7 +70,7 @@ def test_a_log_that_many_write_to(site: Site, log: Log) -> None:
 
 
 def test_a_rekor_that_comes_back_with_an_older_tree(site: Site, tmp_path: Path) -> None:
-    _need("rekor")
+    need("rekor")
     folder = tmp_path / "rekor"
     with rekor(folder) as running, client(running) as opened:
         site.watcher = Watcher(site.home, running.pinned)
@@ -96,7 +96,7 @@ def test_a_rekor_that_comes_back_with_an_older_tree(site: Site, tmp_path: Path) 
 
 
 def test_tiles_of_rekor_that_were_changed(site: Site, tmp_path: Path) -> None:
-    _need("rekor")
+    need("rekor")
     with rekor(tmp_path / "rekor") as running, client(running) as opened:
         site.watcher = Watcher(site.home, running.pinned)
         logged(site, opened, 3)

@@ -4,7 +4,7 @@ import datetime as dt
 
 from atlas.errors import InputError
 from atlas.keys import issue
-from atlas.log.recorded import Ours, parse_recorded
+from atlas.log.ours import Ours, parse_recorded
 from atlas.statement import Publisher
 from atlas.trust import Authority, Role
 from fuzz.mutate import JSON

@@ -10,7 +10,7 @@ from atlas.errors import Rejected
 from atlas.interop.bundle import Bundle
 from atlas.interop.dsse import sign_envelope
 from atlas.interop.oms import dump_statement as dump_oms
-from atlas.interop.record import dump_record, own_receipt
+from atlas.interop.oms_record import dump_record, own_receipt
 from atlas.interop.verify import verify_signed
 from atlas.log.claim import claim_entry
 from atlas.statement import Publisher, dump_statement

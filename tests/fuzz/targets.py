@@ -22,9 +22,10 @@ import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
+from atlas.base64url import from_base64url, to_base64url
 from atlas.canonical import dump_canonical
 from atlas.codes import Code
-from atlas.disclosure import conceal, from_base64url, new_salt, parse_disclosure, to_base64url
+from atlas.disclosure import conceal, new_salt, parse_disclosure
 from atlas.errors import AtlasError, Rejected
 from atlas.keys import Credential, issue
 from atlas.log import EmbeddedLog, parse_receipt, verify_receipt

@@ -111,7 +111,7 @@ def evidence(folder: Path) -> None:
     trust = TrustRoot(
         (Authority("golden", issuer.certificate, frozenset(Role)),),
         (),
-        (EvidenceRoot("simulated", Tee.TDX, platform.root, simulated=True),),
+        (EvidenceRoot("simulated", platform.root, Tee.TDX, simulated=True),),
     )
     (folder / "trust.json").write_text(json.dumps(trust.to_json(), indent=2) + "\n")
     (folder / "collateral.json").write_bytes(platform.collateral(now).raw)

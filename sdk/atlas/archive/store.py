@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from atlas.archive import schema
+from atlas.closing import Closing
 from atlas.disclosure import Disclosure
 from atlas.errors import HomeVersionError, StorageError
 from atlas.evidence.tdx.collateral import Collateral
@@ -46,7 +46,7 @@ class Place:
     task: str
 
 
-class Archive:
+class Archive(Closing):
     """The archive at a database URL, made there if it is new."""
 
     def __init__(self, url: str | Path) -> None:
@@ -81,14 +81,6 @@ class Archive:
     def close(self) -> None:
         """Release the database."""
         self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def revision(self) -> int:

@@ -24,6 +24,7 @@ from atlas.cli.terminal import (
     write_file,
 )
 from atlas.codes import Code
+from atlas.document import read_input
 from atlas.errors import AtlasError, FetchError, InputError, Rejected
 from atlas.evidence.appraise import REAL, Appraisal, verify_under
 from atlas.evidence.document import parse_evidence
@@ -65,7 +66,7 @@ def evidence() -> None:
 @json_option
 def show(quote: Path, as_json: bool) -> None:
     """Show what a TDX QUOTE says of itself; nothing of it is verified."""
-    read = parse_quote(_read(quote))
+    read = parse_quote(read_input(quote))
     facts = {"version": read.version, "identity": f"sha256:{read.identity}", **_report(read)}
     fmspc, authority = platform_of(read)
     facts |= {"fmspc": fmspc, "authority": authority}
@@ -101,7 +102,7 @@ def verify(
     if reference:
         rules = with_references(rules, load_references(reference))
     roots = load_trust_root(trust).evidence_roots if trust else (intel_root(),)
-    appraisal = _appraise(_read(quote), _collateral(collateral), roots, parse_time(at), event_log)
+    appraisal = _appraise(read_input(quote), _collateral(collateral), roots, parse_time(at), event_log)
     if report_data is not None:
         _check_report_data(appraisal.quote, report_data)
     findings = tuple(
@@ -153,14 +154,14 @@ def reference(name: str, quotes: tuple[Path, ...], initdata: Path | None, chosen
         raise InputError("nothing to take reference values from", mend="give --quote, --initdata or both")
     values: dict[str, list[str]] = {}
     for path in quotes:
-        found = registers(parse_quote(_read(path)).report)
+        found = registers(parse_quote(read_input(path)).report)
         if unknown := sorted(set(chosen) - found.keys()):
             raise InputError(f"there is no register {', '.join(unknown)}", mend=f"choose of {', '.join(found)}")
         for register in chosen or _PINNED:
             known = values.setdefault(register, [])
             known += [found[register]] if found[register] not in known else []
     if initdata:
-        raw = _read(initdata)
+        raw = read_input(initdata)
         parsed = parse_initdata(raw) if b"[data]" in raw else parse_annotation(raw.decode("ascii", "replace").strip())
         expected = parsed.mrconfigid.hex()
         if values.get("mrconfigid", [expected]) != [expected]:
@@ -203,7 +204,7 @@ def fetch(
     failed: dict[str, FetchError | Rejected] = {}
     with open_archive(found) as archive:
         simulated = refresh_simulated(found, archive, now)
-        platforms = {platform_of(parse_quote(_read(each))) for each in quotes} | set(_platforms(archive))
+        platforms = {platform_of(parse_quote(read_input(each))) for each in quotes} | set(_platforms(archive))
         for fmspc, authority in sorted(platforms):
             known = [parse_collateral(raw) for raw in archive.collateral(fmspc, authority)]
             newest, stale = latest(known, now)
@@ -269,7 +270,7 @@ def export(target: str, into: Path, home: Path | None) -> None:
 
 def _manifest(archive: Archive, target: str) -> Manifest:
     if target.endswith(".c2pa"):
-        return parse_manifest(_read(Path(target)))
+        return parse_manifest(read_input(Path(target)))
     subject = find_subject(archive, target)
     stored = subject.sidecar or next(iter(archive.producers(subject.sha256)), None)
     if stored is None:
@@ -389,12 +390,12 @@ def _report(quote: Quote) -> dict[str, Any]:
 
 def _collateral(path: Path) -> Collateral:
     with _named(path):
-        return parse_collateral(_read(path))
+        return parse_collateral(read_input(path))
 
 
 def _event_log(path: Path) -> EventLog:
     with _named(path):
-        return parse_event_log(_read(path))
+        return parse_event_log(read_input(path))
 
 
 @contextlib.contextmanager
@@ -422,10 +423,3 @@ def _print(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         shown = value if isinstance(value, str) else json.dumps(value)
         console.print(Text.assemble((f"  {name:13} ", "dim"), shown), soft_wrap=True)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
+from atlas.bundles import LoggedBundle, bundle_claim, sign_payload
 from atlas.cli.session import session
 from atlas.cli.terminal import home_option, print_findings, write_file
 from atlas.cli.verify import judge
 from atlas.errors import InputError
 from atlas.slsa import dump_provenance
-from atlas.vouch import Vouched, bundle_claim, sign_payload
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -54,7 +54,7 @@ def export(
             print_findings(verdict.findings, mends=True)
             return 1
         manifest = lineage.nodes[0].facts.manifest
-        made: Vouched
+        made: LoggedBundle
         if form == "slsa":
             made = sign_payload(opened.home, dump_provenance(verdict, lineage), publisher, bare=bool(bare_key))
         elif manifest.is_sidecar:

@@ -7,13 +7,14 @@ import click
 
 from atlas.artifact import measure
 from atlas.cli.session import gather_and_tell
-from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, read_key
+from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, read_key, read_pem
+from atlas.document import read_input
 from atlas.errors import InputError
 from atlas.home import find_home
-from atlas.interop.record import record_of
+from atlas.home_trust import change_trust, trust_of
+from atlas.interop.oms_record import record_of
 from atlas.interop.verify import publisher_of, verify_signed
-from atlas.trust import Role, TrustRoot, load_authority, load_publisher_key
-from atlas.trust_file import load_trust_root
+from atlas.trust import Authority, PublisherKey, Role, TrustRoot, load_authority, load_publisher_key
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -41,18 +42,14 @@ def import_(
     verifies the signature again.
     """
     found = find_home(home)
-    known = load_trust_root(found.trust_path)
-    trust = _pinned(known, public_key, authority, publisher)
-    try:
-        content = signature.read_bytes()
-    except OSError as error:
-        raise InputError(f"{signature}: {error.strerror or error}") from error
+    given = _given(public_key, authority, publisher)
+    trust = _pinning(trust_of(found), given)
+    content = read_input(signature)
     with hashing(path.name) as progress:
         measured = measure(path, progress)
     record = record_of(content, measured, trust)
     trusted = verify_signed(record, trust)
-    if trust != known:
-        found.write(found.trust_path.name, trust.to_bytes())
+    change_trust(found, lambda known: _pinning(known, given))
     found.deposit({f"{path.resolve().name}.oms": record})
     gather_and_tell(found)
     manifest = trusted.manifest
@@ -72,35 +69,36 @@ def import_(
             console.print(f"{name:10} {', '.join(value) if isinstance(value, list) else value}", soft_wrap=True)
 
 
-def _pinned(trust: TrustRoot, public_key: Path | None, authority: Path | None, publisher: str | None) -> TrustRoot:
-    """The trust root, with what is to be pinned.
+def _given(public_key: Path | None, authority: Path | None, publisher: str | None) -> PublisherKey | Authority | None:
+    """The signer that is to be pinned, if one is.
 
     Raises:
-        InputError: if it cannot be pinned under that name.
+        InputError: if two are given, or no name.
         DocumentError: if it is no key or authority.
     """
     if public_key and authority:
         raise InputError("--public-key and --authority are two signers", mend="give the one that signed")
     if not public_key and not authority:
-        return trust
+        return None
     if not publisher:
         raise InputError("what is pinned needs a name", mend="give it with --publisher")
-    names = {each.name for each in trust.authorities} | {each.name for each in trust.publisher_keys}
     if public_key:
-        key = load_publisher_key(publisher, read_key(public_key))
-        if any(each == key for each in trust.publisher_keys):
-            return trust
-        pinned = replace(trust, publisher_keys=(*trust.publisher_keys, key))
-    else:
-        assert authority
-        try:
-            pem = authority.read_text(encoding="ascii")
-        except (OSError, ValueError) as error:
-            raise InputError(f"{authority}: not a PEM certificate: {error}") from error
-        vouching = load_authority(publisher, pem, frozenset({Role.PUBLISHER}))
-        if any(each == vouching for each in trust.authorities):
-            return trust
-        pinned = replace(trust, authorities=(*trust.authorities, vouching))
-    if publisher in names:
-        raise InputError(f"the trust root pins something else as {publisher}", mend="choose another name")
-    return pinned
+        return load_publisher_key(publisher, read_key(public_key))
+    assert authority
+    return load_authority(publisher, read_pem(authority), frozenset({Role.PUBLISHER}))
+
+
+def _pinning(trust: TrustRoot, given: PublisherKey | Authority | None) -> TrustRoot:
+    """The trust root, with what is to be pinned.
+
+    Raises:
+        InputError: if it pins something else under that name.
+    """
+    pinned: tuple[Authority | PublisherKey, ...] = (*trust.authorities, *trust.publisher_keys)
+    if given is None or given in pinned:
+        return trust
+    if given.name in {each.name for each in pinned}:
+        raise InputError(f"the trust root pins something else as {given.name}", mend="choose another name")
+    if isinstance(given, PublisherKey):
+        return replace(trust, publisher_keys=(*trust.publisher_keys, given))
+    return replace(trust, authorities=(*trust.authorities, given))

@@ -6,9 +6,9 @@ import click
 
 from atlas.cli.terminal import console, home_option, json_option, print_json
 from atlas.home import NAME, create_home
+from atlas.home_trust import trust_of
 from atlas.logs import pinned_as
 from atlas.rotation import present_authority
-from atlas.trust_file import load_trust_root
 
 
 @click.command()
@@ -21,7 +21,7 @@ def init(key_uri: str, pseudonymous: bool, home: Path | None, as_json: bool) -> 
     made = create_home(home or Path.cwd() / NAME, key_uri=key_uri)
     if pseudonymous:
         made.use_pseudonyms()
-    trust = load_trust_root(made.trust_path)
+    trust = trust_of(made)
     facts = {
         "home": str(made.path),
         "authority": present_authority(made, trust).name,

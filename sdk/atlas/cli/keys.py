@@ -14,6 +14,7 @@ from atlas.cli.terminal import console, home_option, json_option, parse_time, pr
 from atlas.errors import InputError
 from atlas.gather import open_archive
 from atlas.home import Home, find_home
+from atlas.home_trust import trust_of
 from atlas.logs import elsewhere, pinned_as
 from atlas.past_logs import own_origins
 from atlas.revocation import Revocation, Subject, written
@@ -21,7 +22,6 @@ from atlas.revoke import cut_of, subject_of
 from atlas.revoke import revoke as revoke_key
 from atlas.rotation import rotate_authority, rotate_log
 from atlas.trust import Authority, PinnedLog, TrustRoot
-from atlas.trust_file import load_trust_root
 
 _DIGESTS = tuple(each.value for each in Subject if each is not Subject.LOG)
 
@@ -47,7 +47,7 @@ class _Key:
 def list_(home: Path | None, as_json: bool) -> None:
     """List authorities and logs of the home's trust root, and what it revokes."""
     found = find_home(home)
-    rows = list(_rows(found, load_trust_root(found.trust_path)))
+    rows = list(_rows(found, trust_of(found)))
     if as_json:
         print_json([asdict(each) for each in rows])
         return
@@ -96,7 +96,7 @@ def rotate(authority: bool, log: bool, key_uri: str, home: Path | None, as_json:
 def revoke(name: str, reason: str, since: str | None, kind: str | None, home: Path | None, as_json: bool) -> None:
     """Revoke a certificate, a key, an authority or a log in the home's trust root."""
     found = find_home(home)
-    subject, value = subject_of(load_trust_root(found.trust_path), name, Subject(kind) if kind else None)
+    subject, value = subject_of(trust_of(found), name, Subject(kind) if kind else None)
     if subject is Subject.LOG and since:
         raise InputError(f"{name}: a log is revoked by its last good tree, not by time", mend="leave --since out")
     gather_and_tell(found)
@@ -109,7 +109,7 @@ def revoke(name: str, reason: str, since: str | None, kind: str | None, home: Pa
         return
     console.print(f"revoked    {_shown(revoked)}", soft_wrap=True)
     console.print(f"counts     {_kept(revoked)}", soft_wrap=True)
-    console.print(f"trust      sha256:{load_trust_root(found.trust_path).sha256}", soft_wrap=True)
+    console.print(f"trust      sha256:{trust_of(found).sha256}", soft_wrap=True)
 
 
 def _shown(each: Revocation) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from atlas.cli.log_anchor import anchor, anchors
-from atlas.cli.log_record import reveal, timestamp, witness
+from atlas.cli.log_recording import reveal, timestamp, witness
 from atlas.cli.log_use import use
 from atlas.cli.log_watch import watch
 from atlas.cli.session import gather_and_tell

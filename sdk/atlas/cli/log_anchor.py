@@ -20,6 +20,7 @@ from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, home_option, json_option, print_json
 from atlas.errors import InputError, Rejected
 from atlas.home import Home, find_home
+from atlas.home_trust import trust_of
 from atlas.log import Checkpoint, EmbeddedLog
 from atlas.log.checkpoint import peek_checkpoint
 from atlas.log.rekor1 import Address1
@@ -27,7 +28,6 @@ from atlas.log.rekor2 import Address
 from atlas.logs import connect, find_public, own_log, pin
 from atlas.past_logs import own_origins, past_log
 from atlas.trust import TrustRoot
-from atlas.trust_file import load_trust_root
 
 _PUBLISHED = """\
 everybody can read a public log, for ever, and nothing can be taken back. What is recorded there is a digest of your
@@ -71,7 +71,7 @@ def public(home: Path | None, yes_publish: bool, **named: Any) -> None:
 def anchors(verify: bool, home: Path | None, as_json: bool) -> int:
     """List the anchors of the home's own log."""
     found = find_home(home)
-    trust = load_trust_root(found.trust_path)
+    trust = trust_of(found)
     rows: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     with own_log(found) as present:

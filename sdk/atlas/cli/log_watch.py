@@ -17,12 +17,12 @@ from atlas.cli.terminal import home_option, report_error
 from atlas.errors import AtlasError, InputError
 from atlas.gather import open_archive
 from atlas.home import Home, find_home
+from atlas.home_trust import trust_of
 from atlas.log.alarm import Order
 from atlas.log.interface import TiledLog
 from atlas.logs import watched_logs
 from atlas.policy.fields import Duration
 from atlas.trust import PinnedLog
-from atlas.trust_file import load_trust_root
 from atlas.watcher import Looked, Watcher, read_checkpoint
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -67,7 +67,7 @@ def watch(
     Exit 0 if nothing is wrong, 1 after an alarm, 2 if a log could not be watched.
     """
     found = find_home(home)
-    trust = load_trust_root(found.trust_path)
+    trust = trust_of(found)
     logs = _chosen(found, trust.logs, origins)
     pinned = [log for log, _ in logs]
     if accept and len(logs) > 1:

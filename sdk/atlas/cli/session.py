@@ -14,7 +14,7 @@ from atlas.cli.terminal import hashing
 from atlas.errors import InputError
 from atlas.gather import Gathered, gather, open_archive
 from atlas.home import Home, find_home
-from atlas.interop.record import own_receipt, record_of
+from atlas.interop.oms_record import own_receipt, record_of
 from atlas.interop.verify import read_manifest
 from atlas.lineage import Source
 from atlas.lineage.facts import StoredManifest

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from rich.text import Text
 
 from atlas.cli.terminal import console, json_option, print_json
-from atlas.errors import InputError
+from atlas.document import read_input
 from atlas.keys import key_digest
 from atlas.manifest import Manifest, parse_manifest
 from atlas.statement import Step, dump_statement
@@ -20,10 +20,7 @@ from atlas.statement import Step, dump_statement
 @json_option
 def show(sidecar: Path, as_json: bool) -> None:
     """Show what a sidecar says."""
-    try:
-        raw = sidecar.read_bytes()
-    except OSError as error:
-        raise InputError(f"{sidecar}: {error.strerror}") from error
+    raw = read_input(sidecar)
     manifest = parse_manifest(raw)
     if as_json:
         print_json(_json(manifest, len(raw)))

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
+from atlas.bundles import sign_model
 from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, hashing, home_option, json_option, print_json
 from atlas.errors import InputError
 from atlas.home import Home, find_home
 from atlas.policy.evidence import load_references
 from atlas.publish import TYPES, publish
-from atlas.vouch import sign_model
 
 
 @click.command()

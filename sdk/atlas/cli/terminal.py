@@ -20,6 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.text import Text
 
 from atlas.errors import AtlasError, InputError, Rejected
+from atlas.spki import dump_spki
 from atlas.verdict import Finding, Severity
 
 WIDE = 160
@@ -125,8 +126,19 @@ def read_key(path: Path) -> str:
         )
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{path}: not a public key: {error}") from error
-    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(der).decode("ascii")
+    return base64.b64encode(dump_spki(key)).decode("ascii")
+
+
+def read_pem(path: Path) -> str:
+    """What is in a certificate's file, in PEM; not yet read as a certificate.
+
+    Raises:
+        InputError: if it cannot be one.
+    """
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a PEM certificate: {error}") from error
 
 
 def parse_arguments(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from atlas.cli.session import Session, Subject, find_subject, session
 from atlas.cli.terminal import console, hashing, home_option, json_option, parse_time, print_findings, print_json
 from atlas.codes import Code
 from atlas.disclosure_file import load_disclosures
+from atlas.document import read_input
 from atlas.errors import InputError
 from atlas.lineage import Lineage
 from atlas.lineage.attested import attested_by
@@ -146,10 +147,7 @@ def _references(opened: Session, policy: Policy, path: Path, at: dt.datetime) ->
     Raises:
         InputError: if it cannot be read, or nobody who is accepted has signed it.
     """
-    try:
-        raw = path.read_bytes()  # once: what is believed is what was verified
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
+    raw = read_input(path)  # once: what is believed is what was verified
     references = parse_references(raw, str(path))
     subject = find_subject(opened.archive, str(path))
     if subject.sha256 != hashlib.sha256(raw).hexdigest():

@@ -9,16 +9,15 @@ import datetime as dt
 import hashlib
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from atlas.codes import Code
 from atlas.errors import Rejected
-from atlas.interop.record import Signed, is_record, read_record
+from atlas.interop.oms_record import Signed, is_record, read_record
 from atlas.keys import PUBLISHER_URI, URI_SCHEME
 from atlas.manifest import Manifest, TrustedManifest, parse_manifest, verify_manifest
 from atlas.manifest.verify import find_authority
+from atlas.spki import spki_sha256
 from atlas.statement import Output, Publisher, Statement, dump_statement
 from atlas.trust import Role, TrustRoot
 
@@ -60,7 +59,7 @@ def _manifest(signed: Signed, name: str = "") -> Manifest:
         name: what the trust root calls the key; unless given, it is called by its certificate or digest.
     """
     chain, measured = signed.certificates, signed.measured
-    publisher = Publisher(name or (_subject(chain[0]) if chain else f"key sha256:{_spki_sha256(signed.key)[:12]}"))
+    publisher = Publisher(name or (_subject(chain[0]) if chain else f"key sha256:{spki_sha256(signed.key)[:12]}"))
     output = Output(
         signed.model.name, 0, measured.kind, measured.sha256, measured.size, measured.files, uri="", schema=SCHEMA
     )
@@ -91,7 +90,7 @@ def _verify(signed: Signed, trust: TrustRoot) -> TrustedManifest:
         raise Rejected(
             Code.OMS_SIGNER_UNTRUSTED,
             expected=" or ".join(each.name for each in trust.publisher_keys),
-            found=f"key sha256:{_spki_sha256(signed.key)}",
+            found=f"key sha256:{spki_sha256(signed.key)}",
         )
     chain = list(signed.certificates)
     _check_usage(chain[0])
@@ -140,8 +139,3 @@ def _subject(certificate: x509.Certificate) -> str:
     common = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     name = common[0] if common else certificate.subject.rfc4514_string()
     return name if name.isprintable() and name else "a publisher without a name"
-
-
-def _spki_sha256(key: ec.EllipticCurvePublicKey) -> str:
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()

@@ -1,6 +1,7 @@
 """The lineage: artifacts and steps linked by digest, built from manifests that are verified one by one.
 
-`facts` verifies a manifest with its receipt, `graph` follows the links, `render` draws.
+`facts` verifies a manifest with its receipt, `graph` follows the links, `standing` says what a revocation
+leaves of them. `render` and `svg` draw; `attested` says in words who vouches for a step's machine.
 """
 
 from atlas.lineage.facts import Facts, Source, establish

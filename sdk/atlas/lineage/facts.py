@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cryptography.hazmat.primitives import serialization
-
 from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, Lookup, appraise
 from atlas.interop.verify import verify_signed
@@ -15,6 +13,7 @@ from atlas.log import Logged
 from atlas.log.claim import claim_entry
 from atlas.log.proof import parse_proof, verify_proof
 from atlas.manifest import Manifest, TrustedManifest
+from atlas.spki import dump_spki
 from atlas.trust import TrustRoot
 
 
@@ -105,9 +104,7 @@ def _appraised(trusted: TrustedManifest, trust: TrustRoot, lookup: Lookup) -> tu
     manifest = trusted.manifest
     if manifest.key:  # of OMS: it has no evidence and no certificate
         return None, None
-    spki = manifest.signer.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = dump_spki(manifest.signer.public_key())
     # the authority issued the certificate when the step signed, so it vouches that it was no earlier; a step that says
     # itself that it ended later, with a key that it kept, is judged by what was known then
     made = max(manifest.signer.not_valid_before_utc + BACKDATE, manifest.statement.ended)

@@ -1,17 +1,29 @@
 """The transparency log: what it records, what it answers, how that is verified, and one that needs no server.
 
-entry       a signed digest, as Rekor v2 records it
-receipt     the log's proof that it holds an entry, and the verification of it
-checkpoint  the log's signed size and root
-merkle      the tree's arithmetic
-embedded    a log in one file (`store` is the file)
-server      that log over HTTP
-tiles       the tiles of any Rekor v2 or tlog-tiles log
-rekor2      a Rekor v2 log that somebody else runs
-rekor1      a Rekor v1 log that somebody else runs (`rekor1_wire` is its form, `promise` what its receipts add)
-public      the logs that Sigstore's trust configuration names (`trust_config` is where that comes from, `choice` which)
-interface   what gathering and watching need of any
-watch       what a log shows, against what it has promised (`alarm` has the words, `proven` the tree, `recorded` us)
+What is recorded, and what proves it:
+    entry       a signed digest, as Rekor v2 records it (`claim` is that of a manifest)
+    seal        commitments in the place of entries, for those who show the log less
+    receipt     the log's proof that it holds an entry, and the verification of it
+    promise     what a receipt of Rekor v1 adds: the log's word on an entry and its time
+    timestamp   somebody else's word on the time (RFC 3161)
+    proof       all of these for one manifest: receipt, seal and timestamps
+    checkpoint  the log's signed size and root (`witness`: who has cosigned it)
+    merkle      the tree's arithmetic
+    encoding    one spelling for every value
+
+Logs:
+    interface   what gathering and watching need of any
+    embedded    a log in one file (`store` is the file)
+    server      that log over HTTP
+    rekor2      a Rekor v2 log that somebody else runs (`tail`: what it took while nobody heard its answer)
+    rekor1      a Rekor v1 log that somebody else runs (`rekor1_wire` is its form)
+    client      what clients of both do alike (`retry`: when they ask again)
+    public      the logs that Sigstore's trust configuration names (`trust_config`: whence, `choice`: which)
+
+Reading and watching:
+    tiles       the tiles of any Rekor v2 or tlog-tiles log (`proven`: the tree that they prove)
+    watch       what a log shows, against what it has promised (`alarm` has the words)
+    ours        who signed what a log records, and whether it is one of ours
 """
 
 from atlas.log.checkpoint import Checkpoint, open_checkpoint

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from atlas.closing import Closing
 from atlas.errors import InputError, Rejected, StateError, StorageError
 from atlas.log import merkle
 from atlas.log.checkpoint import (
@@ -46,7 +46,7 @@ class Appended:
     duplicate: bool
 
 
-class EmbeddedLog:
+class EmbeddedLog(Closing):
     """An open embedded log; use `EmbeddedLog.open`. Threads may share it; a forked child opens its own."""
 
     def __init__(self, store: Store, key: ed25519.Ed25519PrivateKey | None, pinned: PinnedLog) -> None:
@@ -95,14 +95,6 @@ class EmbeddedLog:
     def close(self) -> None:
         """Close the file."""
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # --- writing ---
 

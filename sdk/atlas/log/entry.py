@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from atlas.errors import InputError
 from atlas.log.encoding import fields, from_base64, load_json, to_base64
+from atlas.spki import dump_spki
 
 KIND = "hashedrekord"
 VERSION = "0.0.2"
@@ -130,8 +131,7 @@ class Entry:
         key = _load_key(self.certificate, self.public_key)
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, parameters.curve):
             raise InputError(f"the key of the log entry is not for {self.algorithm}")
-        form = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        if form not in (self.certificate or self.public_key or b""):
+        if dump_spki(key) not in (self.certificate or self.public_key or b""):
             raise InputError("the key of the log entry is not in its usual form")  # such as a compressed point
         try:
             key.verify(self.signature, self.digest, ec.ECDSA(utils.Prehashed(parameters.digest)))
@@ -169,13 +169,12 @@ def signed_entry(message: bytes, signature: bytes, signer: x509.Certificate | ec
     algorithm = algorithm_of(key)
     digest = hashes.Hash(algorithm.hash)
     digest.update(message)
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
     return Entry(
         digest=digest.finalize(),
         signature=signature,
         algorithm=algorithm,
         certificate=signer.public_bytes(serialization.Encoding.DER) if isinstance(signer, x509.Certificate) else None,
-        public_key=None if certified else key.public_bytes(serialization.Encoding.DER, form),
+        public_key=None if certified else dump_spki(key),
     )
 
 

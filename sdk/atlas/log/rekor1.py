@@ -8,9 +8,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from atlas.closing import Closing
 from atlas.errors import AtlasError, FetchError, InputError
 from atlas.log.checkpoint import open_checkpoint
 from atlas.log.client import record_all
@@ -50,7 +49,7 @@ class Address1:
             raise InputError(f"{self.pinned.origin}: is pinned as a log of Rekor v{self.pinned.rekor}, not v1")
 
 
-class Rekor1Log:
+class Rekor1Log(Closing):
     """A client of one log. Threads may share it."""
 
     def __init__(self, address: Address1, patience: Patience | None = None) -> None:
@@ -72,14 +71,6 @@ class Rekor1Log:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def record(self, entries: Sequence[Entry]) -> list[Receipt | AtlasError]:
         """Have the log record entries; those that it holds already keep their place.

@@ -9,9 +9,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from atlas.closing import Closing
 from atlas.errors import AtlasError, FetchError, InputError, Rejected
 from atlas.log.checkpoint import Checkpoint, open_checkpoint
 from atlas.log.client import record_all
@@ -54,7 +53,7 @@ class Address:
             address_of(url, plain=True)
 
 
-class Rekor2Log:
+class Rekor2Log(Closing):
     """A client of one log. Threads may share it."""
 
     def __init__(self, address: Address, patience: Patience | None = None) -> None:
@@ -76,14 +75,6 @@ class Rekor2Log:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def record(self, entries: Sequence[Entry]) -> list[Receipt | AtlasError]:
         """Have the log record entries; those that it holds already keep their place.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from atlas.codes import Code
@@ -20,6 +20,7 @@ from atlas.errors import InputError, Rejected, StateError
 from atlas.log.encoding import fields, from_base64, load_json, to_base64, to_integer
 from atlas.log.entry import Algorithm, Entry
 from atlas.log.merkle import HASH_SIZE, extend, fold, inclusion_path, leaf_hash, root_from_inclusion
+from atlas.spki import dump_spki
 
 MAX_BATCH = 1 << 20
 """Entries of one batch."""
@@ -116,7 +117,7 @@ def seal_all(entries: Sequence[Entry]) -> list[Seal]:
     key = ec.generate_private_key(ec.SECP256R1())
     digest = _digest(len(entries), fold(peaks))
     signature = key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
-    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public = dump_spki(key.public_key())
     size = len(entries)
     return [
         Seal(salt, index, size, tuple(inclusion_path(index, size, lambda *at: nodes[at])), public, signature)

@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from atlas.closing import Closing
 from atlas.errors import AtlasError, InputError, StorageError
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.entry import MAX_REQUEST, parse_request
@@ -88,7 +88,7 @@ class _Batcher:
                 future.set_result(each)
 
 
-class LogServer:
+class LogServer(Closing):
     """A running server at `url`. Leaving the `with` block or `close` ends it, and leaves the log open."""
 
     def __init__(self, log: EmbeddedLog, host: str, port: int) -> None:
@@ -119,14 +119,6 @@ class LogServer:
     def wait(self) -> None:
         """Block until another thread closes the server."""
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def serve(log: EmbeddedLog, host: str = "127.0.0.1", port: int = 0) -> LogServer:

@@ -13,7 +13,8 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from atlas.errors import FetchError, InputError
+from atlas.document import read_input
+from atlas.errors import FetchError
 from atlas.log.choice import PublicChoice
 from atlas.log.public import PublicLogs, parse, resolve
 from atlas.web import Client, tls
@@ -47,10 +48,7 @@ def find_logs(choice: PublicChoice, cache: Path, now: dt.datetime) -> PublicLogs
         finally:
             client.close()
     else:
-        try:
-            raw = choice.trust_config.read_bytes()
-        except OSError as error:
-            raise InputError(f"{choice.trust_config}: {error.strerror or error}") from error
+        raw = read_input(choice.trust_config)
         given = parse(ClientTrustConfig, raw, str(choice.trust_config))
         root, config = given.trusted_root, given.signing_config
     return resolve(root, config, choice.rekor, now)

@@ -16,10 +16,10 @@ from atlas.log.checkpoint import Checkpoint, open_checkpoint
 from atlas.log.entry import Entry
 from atlas.log.interface import TiledLog
 from atlas.log.merkle import EMPTY_ROOT, leaf_hash, root_from_inclusion
+from atlas.log.ours import Ours, parse_recorded
 from atlas.log.proof import parse_proof
 from atlas.log.proven import ProvenTree
 from atlas.log.receipt import Receipt
-from atlas.log.recorded import Ours, parse_recorded
 from atlas.log.tiles import WIDTH
 
 MAX_ALARMS = 100

@@ -21,6 +21,7 @@ from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.manifest import profile
 from atlas.manifest.jumbf import SuperBox, read_store, read_super_box
+from atlas.spki import dump_spki
 from atlas.statement import Output, Statement, parse_statement
 
 _ALG, _ES256, _X5CHAIN = 1, -7, 33  # RFC 9052 section 3.1, RFC 9053 section 2.1, RFC 9360 section 2
@@ -72,10 +73,8 @@ class Manifest:
     @property
     def signer_sha256(self) -> str:
         """Digest of the signer's certificate, or of its bare key (SubjectPublicKeyInfo), DER, hex."""
-        der = serialization.Encoding.DER
-        if self.key is None:
-            return hashlib.sha256(self.signer.public_bytes(der)).hexdigest()
-        return hashlib.sha256(self.key.public_bytes(der, serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+        der = self.signer.public_bytes(serialization.Encoding.DER) if self.key is None else dump_spki(self.key)
+        return hashlib.sha256(der).hexdigest()
 
 
 def parse_manifest(raw: bytes) -> Manifest:

@@ -1,6 +1,7 @@
 """The policy: what is required of a lineage.
 
-`schema` and `evidence` are the file's form; `evaluate` judges by it, and `attested` judges evidence.
+`schema` and `evidence` are the file's form; `evaluate` judges by it, `attested` judges evidence, and `parameters` what
+steps were given.
 """
 
 from atlas.policy.evaluate import evaluate, relied_on

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from atlas.base64url import to_base64url
 from atlas.codes import Code
-from atlas.disclosure import Disclosure, conceal, to_base64url
+from atlas.disclosure import Disclosure, conceal
 from atlas.home import DISCLOSURES, create_home
 from atlas.manifest import sign_statement
 from atlas.statement import Statement

@@ -9,8 +9,9 @@ from typing import Any
 
 import rfc8785
 
+from atlas.base64url import from_base64url, to_base64url
 from atlas.codes import Code
-from atlas.disclosure import Disclosure, conceal, from_base64url, new_salt, to_base64url
+from atlas.disclosure import Disclosure, conceal, new_salt
 from atlas.keys import issue
 from atlas.manifest import profile
 from atlas.statement import SALT_BYTES, Publisher, Statement, Step, dump_statement

@@ -295,13 +295,13 @@ def auditor_who_pins_intel_alone(world: World) -> Outcome:
 @attack(Part.EVIDENCE, refused=DocumentError, answers="simulator's root pinned as a real one")
 def simulator_pinned_as_real(world: World) -> Outcome:
     """Has the simulator's root pinned under a harmless name, as if it were a manufacturer's."""
-    return pinned(world, EvidenceRoot("lab", Tee.TDX, simulator().root))
+    return pinned(world, EvidenceRoot("lab", simulator().root, Tee.TDX))
 
 
 @attack(Part.EVIDENCE, refused=DocumentError, answers="simulator's root pinned as a real one")
 def simulator_pinned_as_intel(world: World) -> Outcome:
     """Has the simulator's root pinned under the name of Intel's."""
-    return pinned(world, EvidenceRoot("intel", Tee.TDX, simulator().root, simulated=True))
+    return pinned(world, EvidenceRoot("intel", simulator().root, Tee.TDX, simulated=True))
 
 
 def pinned(world: World, root: EvidenceRoot) -> Outcome:

@@ -11,7 +11,7 @@ from atlas.log.proof import Proof, parse_proof
 from atlas.log.seal import Seal, seal_all, sealed_entry
 from atlas.logs import own_log
 from atlas.manifest import parse_manifest
-from atlas.record import Recording, Reveal, record_waiting
+from atlas.outbox import Recording, Reveal, record_waiting
 from atlas.statement import Statement
 from atlas.trust import TimestampAuthority
 from integration.tamper.registry import Part, attack

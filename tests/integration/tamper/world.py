@@ -187,8 +187,8 @@ class World:
         )
         roots = (
             intel_root(),
-            EvidenceRoot("simulated", Tee.TDX, simulator().root, simulated=True),
-            EvidenceRoot("simulated-gpu", Tee.GPU, simulated_gpu().root, simulated=True),
+            EvidenceRoot("simulated", simulator().root, Tee.TDX, simulated=True),
+            EvidenceRoot("simulated-gpu", simulated_gpu().root, Tee.GPU, simulated=True),
         )
         world.write_trust(world.home.trust_path, TrustRoot(authorities, own.logs, roots))
         world.keep(said())

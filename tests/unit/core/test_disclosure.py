@@ -8,17 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atlas.base64url import from_base64url, to_base64url
 from atlas.canonical import dump_canonical
 from atlas.codes import Code
-from atlas.disclosure import (
-    SALT_BYTES,
-    Disclosure,
-    conceal,
-    from_base64url,
-    parse_disclosure,
-    to_base64url,
-    uses_reserved,
-)
+from atlas.disclosure import SALT_BYTES, Disclosure, conceal, parse_disclosure, uses_reserved
 from atlas.errors import Rejected, StepError
 from atlas.opening import open_parameters
 from support import forge

@@ -23,8 +23,8 @@ from atlas.lineage import Facts, establish
 from atlas.log import open_checkpoint, verify_consistency
 from atlas.logs import own_log
 from atlas.manifest import sign_statement
+from atlas.outbox import Recording, Reveal, record_waiting
 from atlas.past_logs import own_origins, past_log
-from atlas.record import Recording, Reveal, record_waiting
 from atlas.revocation import Revocation, Subject
 from atlas.revoke import revoke
 from atlas.rotation import rotate_authority, rotate_log

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import rfc8785
 
+from atlas.base64url import to_base64url
 from atlas.canonical import load_json
 from atlas.codes import Code
-from atlas.disclosure import to_base64url
 from atlas.errors import Rejected, StepError
 from atlas.statement import SALT_BYTES, TYPE_V1, TYPE_V2, Publisher, Statement, dump_statement, parse_statement
 from support import forge

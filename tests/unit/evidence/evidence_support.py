@@ -29,7 +29,7 @@ def stranger() -> UnsafeSimulatedPlatform:
 
 
 def simulated_root() -> EvidenceRoot:
-    return EvidenceRoot("simulated", Tee.TDX, platform().root, simulated=True)
+    return EvidenceRoot("simulated", platform().root, Tee.TDX, simulated=True)
 
 
 @dataclass

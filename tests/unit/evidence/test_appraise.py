@@ -249,7 +249,7 @@ def test_a_publisher_has_no_pod() -> None:
 
 @pytest.mark.parametrize(
     "roots",
-    [(), (intel_root(),), (EvidenceRoot("gpu", Tee.GPU, platform().root, simulated=True),)],
+    [(), (intel_root(),), (EvidenceRoot("gpu", platform().root, Tee.GPU, simulated=True),)],
     ids=["none", "intel", "of GPUs"],
 )
 def test_a_root_that_is_not_trusted(roots: tuple[EvidenceRoot, ...]) -> None:
@@ -338,12 +338,12 @@ def _with_gpu(gpu: UnsafeSimulatedGpu, digest: bytes | None = None, times: int =
 
 
 def test_gpu(gpu: UnsafeSimulatedGpu) -> None:
-    root = EvidenceRoot("simulated-gpu", Tee.GPU, gpu.root, simulated=True)
+    root = EvidenceRoot("simulated-gpu", gpu.root, Tee.GPU, simulated=True)
     trusted = (simulated_root(), root)
     found = held(_with_gpu(gpu), roots=trusted)
     assert found is not None
     assert [(each.root, each.claims.root) for each in found.gpus] == [(root, root.sha256)]
-    stranger = EvidenceRoot("other-gpu", Tee.GPU, UnsafeSimulatedGpu().root, simulated=True)
+    stranger = EvidenceRoot("other-gpu", UnsafeSimulatedGpu().root, Tee.GPU, simulated=True)
     text = _with_gpu(gpu)
     assert refused(lambda: held(text, roots=(simulated_root(), stranger))).code is Code.GPU_CERTIFICATE_INVALID
     twice = _with_gpu(gpu, times=2)
@@ -353,7 +353,7 @@ def test_gpu(gpu: UnsafeSimulatedGpu) -> None:
 
 
 def test_a_gpu_counts_under_the_roots_that_the_policy_names(gpu: UnsafeSimulatedGpu) -> None:
-    root = EvidenceRoot("simulated-gpu", Tee.GPU, gpu.root, simulated=True)
+    root = EvidenceRoot("simulated-gpu", gpu.root, Tee.GPU, simulated=True)
     text = _with_gpu(gpu)
     with_gpu, unseen = held(text, roots=(simulated_root(), root)), held(text)
     assert with_gpu is not None

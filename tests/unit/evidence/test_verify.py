@@ -534,7 +534,7 @@ def test_collateral_that_was_put_together_hides_no_revocation() -> None:
     revoked = said(evaluation=18, pck_crl_number=9, pck_revoked=True)
     composed = said(evaluation=19, pck_crl_number=1)
     assert set(select([revoked, composed], NOW)) == {revoked, composed}
-    root = EvidenceRoot("simulated", Tee.TDX, platform().root, simulated=True)
+    root = EvidenceRoot("simulated", platform().root, Tee.TDX, simulated=True)
     quote = parse_quote(honest())
     assert verify_under(quote, [root], [composed], NOW)[1].platform.status == "UpToDate"
     with pytest.raises(Rejected) as caught:

@@ -22,8 +22,8 @@ from atlas.log import watch
 from atlas.log.claim import claim_entry
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.entry import Entry
+from atlas.log.ours import parse_recorded
 from atlas.log.receipt import parse_receipt, verify_receipt
-from atlas.log.recorded import parse_recorded
 from atlas.log.tiles import WIDTH
 from atlas.manifest import Sidecar, parse_manifest
 from atlas.statement import Publisher

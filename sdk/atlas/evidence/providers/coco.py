@@ -13,6 +13,7 @@ import re
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from atlas.base64url import to_base64url
 from atlas.errors import EvidenceError, InputError, Rejected
 from atlas.evidence.nvidia import gpu_nonce, parse_report
 from atlas.evidence.providers import Attestation, GpuAttestation
@@ -89,7 +90,7 @@ class CocoProvider:
             raise EvidenceError(f"the agent recorded no event: {str(answer.get('message'))[:200]}", mend=_NO_LOG)
 
     def _gpus(self, nonce: bytes) -> tuple[GpuAttestation, ...]:
-        text = base64.urlsafe_b64encode(nonce).rstrip(b"=").decode("ascii")
+        text = to_base64url(nonce)
         status, raw = self._request("GET", f"/aa/additional-evidence?runtime_data={text}&encoding=base64")
         if status == http.client.NOT_FOUND or (status == http.client.OK and not raw):
             return ()  # no other device; releases before there were any say 404

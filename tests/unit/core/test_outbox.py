@@ -19,7 +19,7 @@ from atlas.log.receipt import Receipt
 from atlas.log.seal import load_seal
 from atlas.log.timestamp import request_timestamp, verify_timestamp
 from atlas.manifest import Manifest, sign_statement
-from atlas.record import PORTION, Recording, Reveal, record_waiting
+from atlas.outbox import PORTION, Recording, Reveal, record_waiting
 from atlas.trust import PinnedLog, TrustRoot
 from atlas.web import Client, tls
 from support.forge import authority, now, output, statement

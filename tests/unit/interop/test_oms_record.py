@@ -16,7 +16,7 @@ from atlas.artifact import Kind, measure
 from atlas.canonical import dump_canonical
 from atlas.codes import Code
 from atlas.interop.oms import SignedModel
-from atlas.interop.record import dump_record, record_of
+from atlas.interop.oms_record import dump_record, record_of
 from atlas.interop.verify import EPOCH, read_manifest, verify_signed
 from atlas.log.encoding import to_base64
 from atlas.statement import Publisher

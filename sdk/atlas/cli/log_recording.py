@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from atlas.cli.terminal import console, home_option
+from atlas.cli.terminal import console, home_option, read_pem
 from atlas.errors import InputError
 from atlas.home import find_home
-from atlas.record import Reveal
+from atlas.outbox import Reveal
 from atlas.recording import demand_witnesses, stamp_by, stamp_no_more
 from atlas.recording import reveal as reveal_to
 from atlas.trust import load_witness
@@ -43,11 +43,7 @@ def timestamp(url: str | None, root: Path | None, nobody: bool, home: Path | Non
         return
     if nobody or not (url and root):
         raise InputError("say whom to ask and who vouches for it", mend="give URL and --root, or --none")
-    try:
-        pem = root.read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{root}: not a PEM certificate: {error}") from error
-    authority = stamp_by(found, url, pem)
+    authority = stamp_by(found, url, read_pem(root))
     console.print(f"{found.path}: has signatures timestamped by {authority.name}, and pins it", soft_wrap=True)
 
 

@@ -16,6 +16,7 @@ from atlas.errors import InputError
 from atlas.log.encoding import from_base64, load_json
 from atlas.log.entry import KIND
 from atlas.log.tiles import MAX_ENTRY
+from atlas.spki import PublicKey, dump_spki
 from atlas.trust import Authority
 
 
@@ -94,18 +95,15 @@ def parse_recorded(body: bytes) -> Recorded:
         digest = from_base64(spec["data"]["digest"])
         if given := verifier.get("x509Certificate"):
             certificate = x509.load_der_x509_certificate(from_base64(given["rawBytes"]))
-            return Recorded(digest, certificate, _key_sha256(certificate.public_key()))
+            return Recorded(digest, certificate, _digest(certificate.public_key()))
         key = serialization.load_der_public_key(from_base64(verifier["publicKey"]["rawBytes"]))
-        return Recorded(digest, None, _key_sha256(key))
+        return Recorded(digest, None, _digest(key))
     except (ValueError, LookupError, TypeError, AttributeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise InputError(f"an entry that cannot be read: {error}") from error
 
 
-def _key_sha256(key: object) -> bytes:
-    if not hasattr(key, "public_bytes"):
-        raise ValueError("not a public key")
-    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).digest()
+def _digest(key: PublicKey) -> bytes:
+    return hashlib.sha256(dump_spki(key)).digest()
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

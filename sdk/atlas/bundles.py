@@ -1,4 +1,4 @@
-"""Signing in the formats of others, in the name of a publisher, and logging that before anything is written."""
+"""Signing into Sigstore bundles, in the name of a publisher, and logging that before anything is written."""
 
 import datetime as dt
 import unicodedata
@@ -16,15 +16,16 @@ from atlas.home import Home
 from atlas.interop import oms
 from atlas.interop.bundle import Bundle, MessageSignature, claim_signature, key_hint
 from atlas.interop.dsse import Envelope, sign_envelope
-from atlas.interop.record import dump_record
+from atlas.interop.oms_record import dump_record
 from atlas.keys import issue
 from atlas.log.client import record_one
 from atlas.log.entry import signed_entry
 from atlas.logs import log_of
 from atlas.manifest import Manifest
+from atlas.outbox import Reveal
 from atlas.publish import write_beside
-from atlas.record import Reveal
 from atlas.recording import choices_of
+from atlas.spki import dump_spki
 from atlas.statement import Publisher
 
 
@@ -80,7 +81,7 @@ def sign_model(home: Home, path: Path, publisher: str, progress: Progress | None
 
 
 @dataclass(frozen=True)
-class Vouched:
+class LoggedBundle:
     """A bundle that is logged, and the certificate of its signer, which it may not name."""
 
     bundle: Bundle
@@ -93,7 +94,9 @@ class Vouched:
         return key + self.certificate.public_bytes(Encoding.PEM)
 
 
-def sign_payload(home: Home, payload: bytes, publisher: str, *, chain: bool = False, bare: bool = False) -> Vouched:
+def sign_payload(
+    home: Home, payload: bytes, publisher: str, *, chain: bool = False, bare: bool = False
+) -> LoggedBundle:
     """Sign an in-toto statement in an envelope, with a key that is then forgotten, and have the log record it.
 
     Args:
@@ -114,7 +117,7 @@ def sign_payload(home: Home, payload: bytes, publisher: str, *, chain: bool = Fa
     return _logged(home, envelope, envelope.pae, envelope.signature, certificate, chain=chain, bare=bare)
 
 
-def bundle_claim(home: Home, manifest: Manifest, *, bare: bool = False) -> Vouched:
+def bundle_claim(home: Home, manifest: Manifest, *, bare: bool = False) -> LoggedBundle:
     """A manifest's own C2PA signature in a bundle, with its log entry; the log keeps an entry's first place.
 
     Args:
@@ -139,7 +142,7 @@ def _logged(
     *,
     chain: bool,
     bare: bool,
-) -> Vouched:
+) -> LoggedBundle:
     """Log before anything is written: what a bundle says of the log is never a promise."""
     if choices_of(home).reveal is not Reveal.CLAIM:
         raise InputError(
@@ -161,9 +164,9 @@ def _logged(
         ) from error
     entries = (receipt.to_json(),)
     if bare:
-        hint = key_hint(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-        return Vouched(Bundle(content, hint=hint, log_entries=entries), certificate)
-    return Vouched(
+        hint = key_hint(dump_spki(key))
+        return LoggedBundle(Bundle(content, hint=hint, log_entries=entries), certificate)
+    return LoggedBundle(
         Bundle(content, (certificate.public_bytes(Encoding.DER),), log_entries=entries, chain=chain), certificate
     )
 
