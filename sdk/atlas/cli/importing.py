@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from atlas.artifact import measure
+from atlas.cli.files import read_certificate, read_file, read_key
 from atlas.cli.session import gather_and_tell
-from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, read_key
+from atlas.cli.terminal import console, hashing, home_option, json_option, print_json
 from atlas.errors import InputError
 from atlas.home import find_home
 from atlas.interop.record import record_of
@@ -43,14 +44,16 @@ def import_(
     found = find_home(home)
     known = load_trust_root(found.trust_path)
     trust = _pinned(known, public_key, authority, publisher)
-    try:
-        content = signature.read_bytes()
-    except OSError as error:
-        raise InputError(f"{signature}: {error.strerror or error}") from error
+    content = read_file(signature)
     with hashing(path.name) as progress:
         measured = measure(path, progress)
     record = record_of(content, measured, trust)
     trusted = verify_signed(record, trust)
+    if publisher and trusted.authority.name != publisher:
+        raise InputError(
+            f"{signature}: is signed under {trusted.authority.name}, and not under what is given for {publisher}",
+            mend="leave --public-key and --authority out: its signer is pinned",
+        )
     if trust != known:
         found.write(found.trust_path.name, trust.to_bytes())
     found.deposit({f"{path.resolve().name}.oms": record})
@@ -82,6 +85,10 @@ def _pinned(trust: TrustRoot, public_key: Path | None, authority: Path | None, p
     if public_key and authority:
         raise InputError("--public-key and --authority are two signers", mend="give the one that signed")
     if not public_key and not authority:
+        if publisher:
+            raise InputError(
+                "--publisher names what is pinned", mend="give --public-key or --authority, or leave it out"
+            )
         return trust
     if not publisher:
         raise InputError("what is pinned needs a name", mend="give it with --publisher")
@@ -93,11 +100,7 @@ def _pinned(trust: TrustRoot, public_key: Path | None, authority: Path | None, p
         pinned = replace(trust, publisher_keys=(*trust.publisher_keys, key))
     else:
         assert authority
-        try:
-            pem = authority.read_text(encoding="ascii")
-        except (OSError, ValueError) as error:
-            raise InputError(f"{authority}: not a PEM certificate: {error}") from error
-        vouching = load_authority(publisher, pem, frozenset({Role.PUBLISHER}))
+        vouching = load_authority(publisher, read_certificate(authority), frozenset({Role.PUBLISHER}))
         if any(each == vouching for each in trust.authorities):
             return trust
         pinned = replace(trust, authorities=(*trust.authorities, vouching))

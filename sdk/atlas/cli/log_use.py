@@ -1,14 +1,12 @@
 """`atlas log use`: which log the home records in. Its options for naming a log serve `atlas log anchor` too."""
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
+from atlas.cli.files import read_key
 from atlas.cli.terminal import console, home_option
 from atlas.errors import InputError
 from atlas.home import find_home
@@ -76,13 +74,13 @@ def rekor2_address(
 ) -> Address:
     """The log that `rekor2_options` name."""
     check_origin(origin)
-    return Address(write_url, read_url or write_url, load_log(origin, _key(public_key)), ca_file)
+    return Address(write_url, read_url or write_url, load_log(origin, read_key(public_key)), ca_file)
 
 
 def rekor1_address(url: str, origin: str, public_key: Path, ca_file: Path | None) -> Address1:
     """The log that `rekor1_options` name."""
     check_origin(origin)
-    return Address1(url, load_log(origin, _key(public_key), 1), ca_file)
+    return Address1(url, load_log(origin, read_key(public_key), 1), ca_file)
 
 
 def public_choice(staging: bool, rekor: str, trust_config: Path | None) -> PublicChoice:
@@ -158,18 +156,3 @@ def _use(home: Path | None, address: Address | Address1) -> None:
     use_log(found, address, [address.pinned])
     url = address.url if isinstance(address, Address1) else address.write_url
     console.print(f"{found.path}: records in {address.pinned.origin} ({size} entries) at {url}", soft_wrap=True)
-
-
-def _key(path: Path) -> str:
-    """A public key as a trust root has it: base64 of DER."""
-    try:
-        raw = path.read_bytes()
-        key = (
-            serialization.load_pem_public_key(raw)
-            if raw.startswith(b"-----")
-            else serialization.load_der_public_key(raw)
-        )
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{path}: not a public key: {error}") from error
-    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(der).decode("ascii")
