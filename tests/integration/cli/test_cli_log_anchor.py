@@ -113,7 +113,9 @@ def test_an_empty_log_and_another_log(atlas: Here, rekor1: Server) -> None:
     rekor1.log.key = Rekor1Double().key
     pem = atlas.file("other.pem", Rekor1Double().pem)
     given = ("--url", rekor1.url, "--origin", rekor1.log.origin, "--public-key", pem)
-    atlas("log", "anchor", "rekor1", *given).expect(1, "CheckpointSignatureInvalid")
+    atlas("log", "anchor", "rekor1", *given).expect(
+        1, "CheckpointSignatureInvalid", "compare --origin and --public-key"
+    )
     assert atlas("log", "anchors", "--json").expect(0).json == {"verified": False, "anchors": [], "refused": []}
 
 
