@@ -1,9 +1,18 @@
-"""Three witnesses, and how they cosign a checkpoint (C2SP tlog-cosignature v1)."""
+"""Witnesses of a public log; three of our own, and how they cosign a checkpoint (C2SP tlog-cosignature v1)."""
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from atlas.log.encoding import to_base64
-from atlas.trust import Witness
+from atlas.trust import Witness, load_witness
+
+PUBLIC = (
+    load_witness("witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafafpUqklv"),
+    load_witness(
+        "staging.witness.transparency.goog/ring-any-bells+2e1a8dc9+BG5JTpLc3FJtwzgh1Uv+Qelz9qeOH2bfWjS1s0s+y4rL"
+    ),
+    load_witness("witness.navigli.sunlight.geomys.org+a3e00fe2+BNy/co4C1Hn1p+INwJrfUlgz7W55dSZReusH/GhUhJ/G"),
+)
+"""Who has cosigned the staging log of Sigstore, `log2025-alpha3`."""
 
 KEYS = [ed25519.Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(3)]
 WITNESSES = tuple(Witness(f"witness.test/{number}", key.public_key()) for number, key in enumerate(KEYS))

@@ -1,15 +1,18 @@
 """`atlas export`: what other tools read of an artifact: SLSA provenance, or its own signature in a Sigstore bundle."""
 
-from getpass import getuser
+import json
 from pathlib import Path
 
 import click
 
 from atlas.bundles import LoggedBundle, bundle_claim, sign_payload
+from atlas.cli.files import check_writable
 from atlas.cli.session import session
-from atlas.cli.terminal import home_option, print_findings, write_file
+from atlas.cli.terminal import home_option, print_findings, publisher_option, write_file
 from atlas.cli.verify import judge
 from atlas.errors import InputError
+from atlas.log import parse_receipt
+from atlas.log.checkpoint import peek_checkpoint
 from atlas.slsa import dump_provenance
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -26,7 +29,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="For clients that take a key and no certificate of ours (cosign): name the signer by key alone, and write "
     "that key and its certificate into this file.",
 )
-@click.option("--publisher", default=getuser, show_default="your user name", help="With `slsa`: who signs it.")
+@publisher_option("With `slsa`: in whose name.")
 @click.option("--policy", type=_FILE, help="Policy file that it must hold by.")
 @click.option("--trust", type=_FILE, help="Trust root file; by default the home's own.")
 @home_option
@@ -48,6 +51,9 @@ def export(
     """
     if message and form != "bundle":
         raise InputError("--message goes with --format bundle", mend="leave it out: an envelope holds its message")
+    for each in (output, message, bare_key):
+        if each:
+            check_writable(each)  # what is logged cannot be taken back
     with session(home, trust) as opened:
         verdict, lineage = judge(opened, target, policy)
         if not verdict.holds or lineage is None:
@@ -61,6 +67,8 @@ def export(
             made = bundle_claim(opened.home, manifest, bare=bool(bare_key))
         else:
             raise InputError(f"{target}: its signature is a Sigstore bundle already", mend="hand on its .sig file")
+    if form == "slsa" and not bare_key:
+        _tell_watchers(made)
     if message:
         write_file(message, manifest.to_be_signed)
     if bare_key:
@@ -70,3 +78,17 @@ def export(
     else:
         write_file(output, made.bundle.to_bytes())
     return 0
+
+
+def _tell_watchers(made: LoggedBundle) -> None:
+    """An export is of no manifest, so whoever watches the log would have to ask who signed it."""
+    [entry] = made.bundle.log_entries
+    receipt = parse_receipt(json.dumps(entry))
+    if receipt.promise:
+        return  # a Rekor v1 is not watched
+    origin = peek_checkpoint(receipt.checkpoint).origin
+    click.echo(
+        f"atlas: logged in {origin} at index {receipt.proof_index}; "
+        f"its watcher is told so by `atlas log watch --origin '{origin}' --accept {receipt.proof_index}`",
+        err=True,
+    )

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from atlas.artifact import measure
+from atlas.cli.files import read_certificate, read_key
 from atlas.cli.session import gather_and_tell
-from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, read_key, read_pem
+from atlas.cli.terminal import console, hashing, home_option, json_option, print_json
 from atlas.document import read_input
 from atlas.errors import InputError
 from atlas.home import find_home
@@ -49,6 +50,11 @@ def import_(
         measured = measure(path, progress)
     record = record_of(content, measured, trust)
     trusted = verify_signed(record, trust)
+    if publisher and trusted.authority.name != publisher:
+        raise InputError(
+            f"{signature}: is signed under {trusted.authority.name}, and not under what is given for {publisher}",
+            mend="leave --public-key and --authority out: its signer is pinned",
+        )
     change_trust(found, lambda known: _pinning(known, given))
     found.deposit({f"{path.resolve().name}.oms": record})
     gather_and_tell(found)
@@ -79,13 +85,17 @@ def _given(public_key: Path | None, authority: Path | None, publisher: str | Non
     if public_key and authority:
         raise InputError("--public-key and --authority are two signers", mend="give the one that signed")
     if not public_key and not authority:
+        if publisher:
+            raise InputError(
+                "--publisher names what is pinned", mend="give --public-key or --authority, or leave it out"
+            )
         return None
     if not publisher:
         raise InputError("what is pinned needs a name", mend="give it with --publisher")
     if public_key:
         return load_publisher_key(publisher, read_key(public_key))
     assert authority
-    return load_authority(publisher, read_pem(authority), frozenset({Role.PUBLISHER}))
+    return load_authority(publisher, read_certificate(authority), frozenset({Role.PUBLISHER}))
 
 
 def _pinning(trust: TrustRoot, given: PublisherKey | Authority | None) -> TrustRoot:

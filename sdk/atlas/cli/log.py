@@ -25,6 +25,7 @@ from atlas.past_logs import past_log
 from atlas.trust_file import load_trust_root
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_ENTRY = "give an index, or a digest as `atlas show` and `atlas verify --json` print it, in full"
 _OTHER = "name another of the home's logs with --origin (`atlas keys list`)"
 
 
@@ -80,7 +81,9 @@ def consistency(old: int, new: int | None, origin: str | None, home: Path | None
     with _open(home, origin) as opened:
         size = opened.size if new is None else new
         if not 0 < old <= size <= opened.size:
-            raise InputError(f"sizes must be 0 < OLD ≤ NEW ≤ {opened.size}")
+            raise InputError(
+                f"{opened.pinned.origin}: has {opened.size} entries", mend="give sizes, 0 < OLD ≤ NEW ≤ its own"
+            )
         path = opened.consistency(old, size)
         roots = opened.root(old), opened.root(size)
         verify_consistency(old, size, *roots, path)
@@ -147,7 +150,7 @@ def _index_of(opened: EmbeddedLog, archive_path: Path, entry: str) -> int:
     with open_archive(find_home(archive_path.parent)) as archive:
         stored = archive.manifest(digest) or next(iter(archive.producers(digest)), None)
     if stored is None:
-        raise InputError(f"{entry}: neither an artifact nor a manifest that the archive knows")
+        raise InputError(f"{entry}: neither an artifact nor a manifest that the archive knows", mend=_ENTRY)
     index = opened.find(leaf_hash(claim_entry(read_manifest(stored.sidecar)).canonical_body()))
     if index is None:
         raise InputError(f"{entry}: is not logged in {opened.pinned.origin}", mend=_OTHER)

@@ -30,8 +30,9 @@ from atlas.past_logs import own_origins, past_log
 from atlas.trust import TrustRoot
 
 _PUBLISHED = """\
-everybody can read a public log, for ever, and nothing can be taken back. What is recorded there is a digest of your
-log's checkpoint, the public key that this home keeps for anchors, and the time; so how often you anchor, and no more"""
+everybody can read a public log, for ever, and nothing can be taken back. What is recorded there:
+  - a digest of your log's checkpoint, the public key that this home keeps for anchors, and its signature
+  - when it was recorded, and so how often you anchor"""
 
 
 @click.group()
@@ -41,27 +42,30 @@ def anchor() -> None:
 
 @anchor.command()
 @rekor2_options
-def rekor2(home: Path | None, **named: Any) -> None:
+@json_option
+def rekor2(home: Path | None, as_json: bool, **named: Any) -> None:
     """In a Rekor v2 log that somebody else runs; pins its key in the trust root."""
-    _anchor(home, rekor2_address(**named))
+    _anchor(home, rekor2_address(**named), as_json=as_json)
 
 
 @anchor.command()
 @rekor1_options
-def rekor1(home: Path | None, **named: Any) -> None:
+@json_option
+def rekor1(home: Path | None, as_json: bool, **named: Any) -> None:
     """In a Rekor v1 log that somebody else runs; pins its key in the trust root."""
-    _anchor(home, rekor1_address(**named))
+    _anchor(home, rekor1_address(**named), as_json=as_json)
 
 
 @anchor.command()
 @public_options
-def public(home: Path | None, yes_publish: bool, **named: Any) -> None:
+@json_option
+def public(home: Path | None, yes_publish: bool, as_json: bool, **named: Any) -> None:
     """In a public log of Sigstore, which everybody can read; pins its key in the trust root."""
     choice = public_choice(**named)
     if not yes_publish:
         raise InputError(f"{choice.name}: {_PUBLISHED}", mend="if all of that may be public, say --yes-publish")
     address, _ = find_public(find_home(home), choice)
-    _anchor(home, address)
+    _anchor(home, address, as_json=as_json)
 
 
 @click.command()
@@ -88,6 +92,8 @@ def anchors(verify: bool, home: Path | None, as_json: bool) -> int:
             rows.append(row)
     if as_json:
         print_json({"verified": verify, "anchors": rows, "refused": refused})
+    elif not rows and not refused:
+        console.print("no anchors; `atlas log anchor` makes one")
     else:
         for row in rows:
             mark, time = "✓ " if verify else "", f", recorded {row['time']}" if row.get("time") else ""
@@ -106,13 +112,16 @@ def _verified(home: Home, present: EmbeddedLog, each: Anchor, trust: TrustRoot) 
     return verify_anchor(each, present, trust)
 
 
-def _anchor(home: Path | None, address: Address | Address1) -> None:
+def _anchor(home: Path | None, address: Address | Address1, *, as_json: bool) -> None:
     found = find_home(home)
     gather_and_tell(found)
     size_of(address)  # before anything is kept: is it this log?
     pin(found, [address.pinned])
     with own_log(found) as own, connect(address) as other:
         row = _row(make_anchor(found, own, other))
+    if as_json:
+        print_json(row)
+        return
     console.print(f"anchored size {row['size']} in {row['log']} at {row['index']}", soft_wrap=True)
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from atlas.cli.terminal import console, home_option, read_pem
+from atlas.cli.files import read_certificate
+from atlas.cli.terminal import console, home_option
 from atlas.errors import InputError
 from atlas.home import find_home
 from atlas.outbox import Reveal
@@ -43,17 +44,18 @@ def timestamp(url: str | None, root: Path | None, nobody: bool, home: Path | Non
         return
     if nobody or not (url and root):
         raise InputError("say whom to ask and who vouches for it", mend="give URL and --root, or --none")
-    authority = stamp_by(found, url, read_pem(root))
+    authority = stamp_by(found, url, read_certificate(root))
     console.print(f"{found.path}: has signatures timestamped by {authority.name}, and pins it", soft_wrap=True)
 
 
 @click.command()
 @click.argument("keys", metavar="KEY…", nargs=-1)
-@click.option("--quorum", type=click.IntRange(min=0), required=True, help="How many must have cosigned a checkpoint.")
+@click.option("--quorum", type=click.IntRange(min=0), required=True, help="How many must have cosigned; 0: none.")
 @click.option("--origin", required=True, help="The log that it is demanded of.")
 @home_option
 def witness(keys: tuple[str, ...], quorum: int, origin: str, home: Path | None) -> None:
     """Pin witnesses by their verifier keys (name+hash+key), and demand their cosignatures on a log's checkpoints."""
     found = find_home(home)
     demand_witnesses(found, origin, quorum, [load_witness(each) for each in keys])
-    console.print(f"{found.path}: believes {origin} where {quorum} witnesses have cosigned", soft_wrap=True)
+    whom = f"where {quorum} witness{'es have' if quorum > 1 else ' has'} cosigned" if quorum else "without witnesses"
+    console.print(f"{found.path}: believes {origin} {whom}", soft_wrap=True)

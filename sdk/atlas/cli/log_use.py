@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
-from atlas.cli.terminal import console, home_option, read_key
-from atlas.errors import InputError
+from atlas.cli.files import read_key
+from atlas.cli.terminal import console, home_option
+from atlas.errors import InputError, Rejected
 from atlas.home import find_home
 from atlas.log import open_checkpoint
 from atlas.log.checkpoint import check_origin
@@ -95,8 +96,12 @@ def public_choice(staging: bool, rekor: str, trust_config: Path | None) -> Publi
 def size_of(address: Address | Address1) -> int:
     """Ask a log for its checkpoint, before anything is kept: is it there, and is it this log?"""
     with connect(address) as opened:
-        note = opened.checkpoint()
-        return open_checkpoint(note, opened.pinned).size if note else 0
+        try:
+            note = opened.checkpoint()
+            return open_checkpoint(note, opened.pinned).size if note else 0
+        except Rejected as rejected:
+            rejected.mend = "nothing was kept; compare --origin and --public-key with what who runs the log gives out"
+            raise
 
 
 @click.group()

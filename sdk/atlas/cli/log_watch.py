@@ -74,7 +74,9 @@ def watch(
         raise InputError("--accept: several logs are watched", mend="name one of them with --origin")
     unknown = set(names) - {each.name for each in trust.authorities}
     if unknown:
-        raise InputError(f"--authority {min(unknown)}: the trust root has no such authority")
+        raise InputError(
+            f"--authority {min(unknown)}: the trust root has no such authority", mend="`atlas keys list` names them"
+        )
     expected = read_checkpoint(expect, pinned) if expect else None
     handed = [*(read_checkpoint(path, pinned) for path in compare), *([expected] if expected else [])]
     own = found.log_key().public_key()

@@ -1,13 +1,12 @@
 """`atlas sign`: vouch for an artifact that no pipeline made."""
 
-from getpass import getuser
 from pathlib import Path
 
 import click
 
 from atlas.bundles import sign_model
 from atlas.cli.session import gather_and_tell
-from atlas.cli.terminal import console, hashing, home_option, json_option, print_json
+from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, publisher_option
 from atlas.errors import InputError
 from atlas.home import Home, find_home
 from atlas.policy.evidence import load_references
@@ -25,7 +24,7 @@ from atlas.publish import TYPES, publish
     show_default=True,
     help="A C2PA sidecar, or a signature of OpenSSF Model Signing.",
 )
-@click.option("--publisher", default=getuser, show_default="your user name", help="In whose name.")
+@publisher_option("In whose name.")
 @home_option
 @json_option
 def sign(path: Path, kind: str | None, form: str, publisher: str, home: Path | None, as_json: bool) -> None:

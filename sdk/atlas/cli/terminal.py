@@ -1,6 +1,5 @@
 """What all verbs share: options, times, errors and the look of the output."""
 
-import base64
 import contextlib
 import datetime as dt
 import json
@@ -9,18 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from getpass import getuser
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
 from atlas.errors import AtlasError, InputError, Rejected
-from atlas.spki import dump_spki
 from atlas.verdict import Finding, Severity
 
 WIDE = 160
@@ -47,6 +44,17 @@ def home_option(command: _Command) -> _Command:
 def json_option(command: _Command) -> _Command:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
+
+
+def publisher_option(what: str) -> Callable[[_Command], _Command]:
+    """`--publisher`, a name that is not empty."""
+
+    def named(_ctx: click.Context, _option: click.Parameter, value: str) -> str:
+        if not value.strip():
+            raise InputError("--publisher: is empty", mend="say in whose name it is signed")
+        return value
+
+    return click.option("--publisher", default=getuser, show_default="your user name", callback=named, help=what)
 
 
 def print_json(value: Any) -> None:
@@ -109,36 +117,6 @@ def write_file(path: Path, content: bytes, *, private: bool = False) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def read_key(path: Path) -> str:
-    """Read a public key (PEM or DER), as a trust root has it: base64 of DER.
-
-    Raises:
-        InputError: if it is not one.
-    """
-    try:
-        raw = path.read_bytes()
-        key = (
-            serialization.load_pem_public_key(raw)
-            if raw.startswith(b"-----")
-            else serialization.load_der_public_key(raw)
-        )
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{path}: not a public key: {error}") from error
-    return base64.b64encode(dump_spki(key)).decode("ascii")
-
-
-def read_pem(path: Path) -> str:
-    """What is in a certificate's file, in PEM; not yet read as a certificate.
-
-    Raises:
-        InputError: if it cannot be one.
-    """
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a PEM certificate: {error}") from error
 
 
 def parse_arguments(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -190,7 +190,10 @@ class Round:
 
     def _renewed(self) -> State:
         if beyond := [index for index in self._order.accept if index >= self.size]:
-            raise InputError(f"entry {beyond[0]} cannot be accepted: the log has {self.size} entries, counted from 0")
+            raise InputError(
+                f"entry {beyond[0]} cannot be accepted: the log has {self.size} entries, counted from 0",
+                mend="give the index that the alarm names",
+            )
         before = self._state or State(self._note, self._now)
         # of a note only the text is the log's word: anybody can add signatures
         same = before.checkpoint.rpartition("\n\n")[0] == self._note.rpartition("\n\n")[0]

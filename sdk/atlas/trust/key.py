@@ -60,7 +60,10 @@ class PinnedLog:
         if self.rekor == 1 and not (
             isinstance(self.public_key, ec.EllipticCurvePublicKey) and isinstance(self.public_key.curve, ec.SECP256R1)
         ):
-            raise DocumentError(f"log {self.origin!r}: the key of a Rekor v1 log must be ECDSA P-256")
+            raise DocumentError(
+                f"log {self.origin!r}: the key of a Rekor v1 log must be ECDSA P-256",
+                mend="have the log's key from who runs it; a log with another key may be a Rekor v2",
+            )
 
     @cached_property
     def der(self) -> bytes:
@@ -105,7 +108,9 @@ def load_witness(verifier_key: str) -> Witness:
         raw = base64.b64decode(encoded, validate=True)
         witness = Witness(name, ed25519.Ed25519PublicKey.from_public_bytes(raw[1:]))
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise DocumentError(f"witness {verifier_key[:80]!r}: not name+hash+key: {error}") from error
+        raise DocumentError(
+            f"witness {verifier_key[:80]!r}: not name+hash+key", mend="copy the line that the witness publishes"
+        ) from error
     if witness.verifier_key != verifier_key or key_hash != witness.key_id[:4].hex():
         raise DocumentError(
             f"witness {name!r}: not a key for cosignatures (type 4), or with another hash than its own",

@@ -207,11 +207,39 @@ def test_what_cannot_be_pinned_is_refused(atlas: Here) -> None:
     atlas(*taken, "--public-key", public, "--publisher", authority).refused("pins something else")
     atlas(*taken, "--public-key", public, "--authority", public, "--publisher", "x").refused("two signers")
     atlas(*taken, "--authority", signature, "--publisher", "x").expect(2, "not the PEM certificate")
+    atlas(*taken, "--authority", atlas.file("raw", b"\xff"), "--publisher", "x").refused("not a certificate in PEM")
+    atlas(*taken, "--public-key", signature, "--publisher", "x").refused("not a public key", "in PEM or DER")
+    atlas(*taken, "--publisher", "x").refused("names what is pinned", "--public-key or --authority")
     atlas("import", path, "--signature", "none.sig").expect(2, "No such file")
     assert atlas(*taken, "--json").expect(1).error["error"] == "BundleMalformed"
 
 
+def test_key_that_has_not_signed_is_not_pinned(atlas: Here) -> None:
+    """Also where the signer is pinned already, so that the signature verifies without it."""
+    path = model(atlas.folder / "model")
+    atlas("sign", path, "--format", "oms").expect(0)
+    _, public, _ = key_files(atlas, ec.SECP256R1())
+    before = (atlas.home / "trust.json").read_bytes()
+    given = ["--public-key", public, "--publisher", "vendor"]
+    atlas("import", path, "--signature", f"{path}.sig", *given).refused("is signed under local-", "leave --public-key")
+    assert (atlas.home / "trust.json").read_bytes() == before
+
+
+def test_publisher_has_a_name(atlas: Here) -> None:
+    atlas("sign", model(atlas.folder / "model"), "--format", "oms", "--publisher", " ").refused("--publisher: is empty")
+    atlas("sign", atlas.file("data.csv"), "--type", "dataset", "--publisher", "").refused("in whose name")
+
+
 # ------------------------------------------------------------------------------------------------ exporting
+
+
+@pytest.mark.parametrize("option", ["-o", "--message", "--bare-key"])
+def test_place_that_cannot_be_written_is_refused_before_anything_is_logged(atlas: Here, option: str) -> None:
+    data = atlas.signed()
+    size = atlas("log", "checkpoint", "--json").expect(0).json["size"]
+    atlas("export", data, "--format", "bundle", option, atlas.folder / "none" / "file").refused("cannot be written")
+    assert atlas("log", "checkpoint", "--json").expect(0).json["size"] == size
+    assert not list(atlas.folder.glob("*.msg"))
 
 
 def test_trust_root_is_written_for_sigstore(atlas: Here) -> None:

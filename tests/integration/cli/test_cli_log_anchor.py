@@ -30,9 +30,10 @@ def rekor1(stack: ExitStack) -> Server:
     return stack.enter_context(serving(Rekor1Double("rekor.test")))
 
 
-def anchored(atlas: Here, rekor1: Server) -> Answer:
+def anchored(atlas: Here, rekor1: Server, *options: str) -> Answer:
     pem = atlas.file("key.pem", rekor1.log.pem)
-    return atlas("log", "anchor", "rekor1", "--url", rekor1.url, "--origin", rekor1.log.origin, "--public-key", pem)
+    named = ["--url", rekor1.url, "--origin", rekor1.log.origin, "--public-key", pem]
+    return atlas("log", "anchor", "rekor1", *named, *options)
 
 
 def test_anchored_in_rekor_v1(atlas: Here, rekor1: Server) -> None:
@@ -58,6 +59,13 @@ def test_anchors_of_a_closed_log_stay_and_hold(atlas: Here, rekor1: Server) -> N
     listed = atlas("log", "anchors", "--verify", "--json").expect(0).json
     assert [each["size"] for each in listed["anchors"]] == [1, 1]
     assert len({each["root"] for each in listed["anchors"]}) == 2
+
+
+def test_what_was_anchored_is_told_to_programs(atlas: Here, rekor1: Server) -> None:
+    atlas.signed()
+    assert "atlas log anchor" in atlas("log", "anchors").expect(0).out
+    made = anchored(atlas, rekor1, "--json").expect(0).json
+    assert [made] == atlas("log", "anchors", "--json").expect(0).json["anchors"]
 
 
 def test_what_is_anchored_already_is_not_sent_again(atlas: Here, rekor1: Server) -> None:
@@ -105,7 +113,9 @@ def test_an_empty_log_and_another_log(atlas: Here, rekor1: Server) -> None:
     rekor1.log.key = Rekor1Double().key
     pem = atlas.file("other.pem", Rekor1Double().pem)
     given = ("--url", rekor1.url, "--origin", rekor1.log.origin, "--public-key", pem)
-    atlas("log", "anchor", "rekor1", *given).expect(1, "CheckpointSignatureInvalid")
+    atlas("log", "anchor", "rekor1", *given).expect(
+        1, "CheckpointSignatureInvalid", "compare --origin and --public-key"
+    )
     assert atlas("log", "anchors", "--json").expect(0).json == {"verified": False, "anchors": [], "refused": []}
 
 

@@ -96,8 +96,8 @@ def test_somebody_signs_with_our_authority(atlas: Here) -> None:
     assert codes(atlas("log", "watch")) == ["LogEntryUnknown"]
     name = json.loads((atlas.home / "trust.json").read_text())["spec"]["authorities"][0]["name"]
     assert codes(atlas("log", "watch", "--authority", name)) == ["LogEntryUnknown"]
-    atlas("log", "watch", "--authority", "nobody").expect(2, "has no such authority")
-    atlas("log", "watch", "--accept", 9).expect(2, "entry 9 cannot be accepted")
+    atlas("log", "watch", "--authority", "nobody").refused("has no such authority", "atlas keys list")
+    atlas("log", "watch", "--accept", 9).refused("entry 9 cannot be accepted", "that the alarm names")
     atlas("log", "watch", "--accept", 1).expect(0, "nothing is wrong")
     atlas("log", "watch").expect(0)
 

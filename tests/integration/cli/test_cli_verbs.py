@@ -137,6 +137,8 @@ def test_the_log_proves_that_it_only_grew(atlas: Here) -> None:
     text = atlas("log", "consistency", "2").expect(0).out
     assert proof["new"]["root"] in text
     assert text.endswith("✓ the new tree extends the old one\n")
+    atlas("log", "consistency", "2", "9").refused("has 5 entries", "0 < OLD ≤ NEW")
+    atlas("log", "proof", "sha256:00").refused("neither an artifact nor a manifest", "in full")
 
 
 def test_the_home_is_found_from_below_by_option_and_by_variable(

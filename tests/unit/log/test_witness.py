@@ -14,16 +14,9 @@ from atlas.log.checkpoint import Checkpoint, sign_checkpoint
 from atlas.log.encoding import to_base64
 from atlas.log.witness import cosignatures, witnessed
 from atlas.trust import PinnedLog, Witness, load_witness
-from support.witnesses import KEYS, WITNESSES, cosign
+from support.witnesses import KEYS, PUBLIC, WITNESSES, cosign
 from unit.log.log_support import LOG_KEY, ORIGIN, PINNED, assert_rejected
 
-REAL = (
-    load_witness("witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafafpUqklv"),
-    load_witness(
-        "staging.witness.transparency.goog/ring-any-bells+2e1a8dc9+BG5JTpLc3FJtwzgh1Uv+Qelz9qeOH2bfWjS1s0s+y4rL"
-    ),
-    load_witness("witness.navigli.sunlight.geomys.org+a3e00fe2+BNy/co4C1Hn1p+INwJrfUlgz7W55dSZReusH/GhUhJ/G"),
-)
 NOTE = sign_checkpoint(Checkpoint(ORIGIN, 7, bytes(32)), LOG_KEY, PINNED)
 TIMES = [1_790_000_300, 1_790_000_100, 1_790_000_200]
 
@@ -43,14 +36,14 @@ def test_a_real_checkpoint_with_three_witnesses(rekor_data: Path) -> None:
     document = json.loads((rekor_data / "a.dsse.staging-rekor-v2.txt.sigstore.json").read_text())
     [entry] = document["verificationMaterial"]["tlogEntries"]
     note = entry["inclusionProof"]["checkpoint"]["envelope"]
-    found = cosignatures(note, REAL)
-    assert {each.witness for each in found} == {each.name for each in REAL}
+    found = cosignatures(note, PUBLIC)
+    assert {each.witness for each in found} == {each.name for each in PUBLIC}
     assert all(
         dt.datetime(2025, 1, 1, tzinfo=dt.UTC) < each.time < dt.datetime(2026, 11, 1, tzinfo=dt.UTC) for each in found
     )
     for quorum in (1, 2, 3):
-        assert witnessed(note, demanding(quorum, REAL)) == found[quorum - 1].time
-    assert_rejected(Code.WITNESS_QUORUM_MISSED, lambda: witnessed(note, demanding(3, REAL[:2])))
+        assert witnessed(note, demanding(quorum, PUBLIC)) == found[quorum - 1].time
+    assert_rejected(Code.WITNESS_QUORUM_MISSED, lambda: witnessed(note, demanding(3, PUBLIC[:2])))
 
 
 @pytest.mark.parametrize("quorum", [1, 2, 3])
@@ -106,7 +99,7 @@ def test_a_cosignature_under_anothers_name() -> None:
 
 
 def test_verifier_keys_are_read_as_they_are_written() -> None:
-    for each in (*REAL, *WITNESSES):
+    for each in (*PUBLIC, *WITNESSES):
         assert load_witness(each.verifier_key) == each
 
 
