@@ -9,6 +9,7 @@ from atlas.artifact import measure
 from atlas.cli.session import gather_and_tell
 from atlas.cli.terminal import console, hashing, home_option, json_option, print_json, read_key
 from atlas.errors import InputError
+from atlas.exchange import alone
 from atlas.home import find_home
 from atlas.interop.record import record_of
 from atlas.interop.verify import publisher_of, verify_signed
@@ -52,7 +53,9 @@ def import_(
     record = record_of(content, measured, trust)
     trusted = verify_signed(record, trust)
     if trust != known:
-        found.write(found.trust_path.name, trust.to_bytes())
+        with alone(found.path):  # what was revoked while the model was measured stays revoked
+            trust = _pinned(load_trust_root(found.trust_path), public_key, authority, publisher)
+            found.write(found.trust_path.name, trust.to_bytes())
     found.deposit({f"{path.resolve().name}.oms": record})
     gather_and_tell(found)
     manifest = trusted.manifest
