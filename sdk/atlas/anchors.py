@@ -21,6 +21,7 @@ from atlas.codes import Code
 from atlas.document import Strict, read_document
 from atlas.errors import InputError, Rejected, StateError
 from atlas.home import Home
+from atlas.lineage.standing import check_log
 from atlas.log import (
     Algorithm,
     Checkpoint,
@@ -132,10 +133,10 @@ def verify_anchor(anchor: Anchor, own: EmbeddedLog, trust: TrustRoot) -> Anchore
 
     Raises:
         Rejected: CHECKPOINT_INCONSISTENT if the own log was rewritten; CHECKPOINT_* if the checkpoint is not one of it;
-            or as `verify_receipt`.
+            or as `verify_receipt` and `check_log`.
     """
     then = open_checkpoint(anchor.checkpoint, own.pinned)
-    logged = verify_receipt(anchor.receipt, anchor.entry, trust.logs)
+    logged = check_log(verify_receipt(anchor.receipt, anchor.entry, trust.logs), trust)
     note = own.checkpoint()
     now = open_checkpoint(note, own.pinned) if note else None
     if now is None or now.size < then.size:

@@ -205,7 +205,9 @@ def _pinning(home: Home, trust: TrustRoot, logs: Sequence[PinnedLog]) -> TrustRo
                 f"{home.trust_path}: pins another key under the origin {log.origin}, or another version of Rekor",
                 mend="find out which one is right; two logs cannot have one origin",
             )
-        known[log.origin] = log if log.valid_from or log.valid_until else old
+        period = log if log.valid_from or log.valid_until else old
+        # whatever else is pinned of it, above all the witnesses that are demanded, is not for the log to change
+        known[log.origin] = replace(old, valid_from=period.valid_from, valid_until=period.valid_until)
     return replace(trust, logs=tuple(known.values()))
 
 

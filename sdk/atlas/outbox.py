@@ -118,4 +118,5 @@ def _seals(archive: Archive, entries: Mapping[str, Entry], reveal: Reveal) -> di
     for batch in batches:
         made.update(zip(batch, seal_all([entries[box] for box in batch]), strict=True))
     archive.add_seals((box, dump_seal(seal)) for box, seal in made.items())
-    return seals | made
+    kept = {box: load_seal(raw) for box, raw in archive.seals().items() if box in made}
+    return seals | made | kept  # another process may have been first

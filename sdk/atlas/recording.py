@@ -123,6 +123,8 @@ def _demanding(home: Home, trust: TrustRoot, origin: str, quorum: int, witnesses
     for each in witnesses:
         if known.setdefault(each.name, each) != each:
             raise InputError(f"{home.trust_path}: pins another key for the witness {each.name}")
+    if len({each.public_key.public_bytes_raw() for each in known.values()}) < len(known):
+        raise InputError("two witnesses have one key, and would be one that counts twice", mend="name it once")
     if origin not in {log.origin for log in trust.logs}:
         raise InputError(
             f"{home.trust_path}: does not pin the log {origin}",

@@ -134,6 +134,8 @@ def _trust_root(document: _Document, name: str) -> TrustRoot:
     witnesses = tuple(load_witness(each) for each in document.spec.witnesses)
     if len({each.name for each in witnesses}) < len(witnesses):
         raise DocumentError(f"{name}: two witnesses have one name")
+    if len({each.public_key.public_bytes_raw() for each in witnesses}) < len(witnesses):
+        raise DocumentError(f"{name}: two witnesses have one key, and would be one that counts twice")
     logs = tuple(
         load_log(each.origin, each.public_key, each.rekor, each.valid_from, each.valid_until, each.quorum, witnesses)
         for each in document.spec.logs

@@ -143,7 +143,7 @@ class Client:
                 connection = idle.pop() if idle else None
             if connection is None:
                 return None
-            if connection.is_connected:
+            if connection.is_quiet:
                 connection.begin(deadline)
                 return connection
             connection.close()
@@ -199,6 +199,12 @@ class _Connection(HTTPConnection):
         self.begun, self.deadline = time.monotonic(), deadline
         self.received, self.too_large = 0, False
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing came since the last answer: an end, or what would be taken for the next answer."""
+        unread = self.sock.pending() if isinstance(self.sock, ssl.SSLSocket) else 0
+        return self.is_connected and not unread
+
     def left(self) -> float:
         """Seconds until the deadline.
 
@@ -217,6 +223,8 @@ class _Connection(HTTPConnection):
         sent = {**_HEADERS, **headers}
         self.request(method, target, body=body, headers=sent, preload_content=False, decode_content=False)
         with contextlib.closing(self.getresponse()) as response:
+            if response.status < 200:  # the answer itself is still to come, and would be taken for the next one
+                raise http.client.HTTPException(f"answered {response.status}, which is none yet")
             return Answer(url, response.status, response.headers, self._body(response))
 
     def _body(self, response: urllib3.HTTPResponse) -> bytes:

@@ -132,11 +132,12 @@ class Archive(Closing):
                 connection.execute(schema.seal.delete().where(schema.seal.c.box_sha256 == box))
 
     def add_seals(self, seals: Iterable[tuple[str, bytes]]) -> None:
-        """Store (box digest, seal) in one transaction, until there is a receipt."""
+        """Store (box digest, seal) in one transaction, until there is a receipt; one that is there already stands."""
         rows = [{"box_sha256": box, "content": content} for box, content in seals]
         if rows:
             with self._write() as connection:
-                connection.execute(schema.seal.insert(), rows)
+                for row in rows:
+                    self._insert(connection, schema.seal, row)
 
     def seals(self) -> dict[str, bytes]:
         """Box digest -> seal, of manifests that have no receipt yet."""

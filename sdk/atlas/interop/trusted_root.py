@@ -7,8 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from atlas.keys import key_digest
 from atlas.log.encoding import to_base64
 from atlas.log.entry import algorithm_of
+from atlas.revocation import Subject
 from atlas.trust import Authority, PinnedLog, TrustRoot
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
@@ -19,13 +21,18 @@ SINCE = "1970-01-01T00:00:00Z"
 def dump_trusted_root(trust: TrustRoot) -> bytes:
     """The trusted root: logs and signing authorities, without certificate logs and time-stamping authorities.
 
+    What is revoked is left out: Sigstore's clients have no word for it, and would believe it.
+
     Raises:
         InputError: if a log's key is of a kind that Sigstore has no name for.
     """
+    revoked = {(each.subject, each.value) for each in trust.revoked}
     document = {
         "mediaType": MEDIA_TYPE,
-        "tlogs": [_log(each) for each in trust.logs],
-        "certificateAuthorities": [_authority(each) for each in trust.authorities],
+        "tlogs": [_log(each) for each in trust.logs if (Subject.LOG, each.origin) not in revoked],
+        "certificateAuthorities": [
+            _authority(each) for each in trust.authorities if revoked.isdisjoint(_subjects(each))
+        ],
         "ctlogs": [],
         "timestampAuthorities": [],
     }
@@ -42,6 +49,13 @@ def _log(log: PinnedLog) -> dict[str, Any]:
         "publicKey": {"rawBytes": to_base64(log.der), "keyDetails": details, "validFor": {"start": SINCE}},
         "logId": {"keyId": to_base64(log.key_id)},
     }
+
+
+def _subjects(authority: Authority) -> set[tuple[Subject, str]]:
+    """All by which an authority may be revoked."""
+    digest = authority.sha256
+    key = (Subject.KEY, key_digest(authority.certificate))
+    return {(Subject.AUTHORITY, digest), (Subject.CERTIFICATE, digest), key}
 
 
 def _authority(authority: Authority) -> dict[str, Any]:

@@ -193,7 +193,7 @@ class Lineage:
             for node in self.nodes
             if node.facts.logged is not None
             and node.facts.logged.time is not None
-            and node.facts.manifest.statement.ended > node.facts.logged.time + CLOCK_SKEW
+            and node.facts.manifest.statement.ended - node.facts.logged.time > CLOCK_SKEW
         )
 
     @cached_property

@@ -7,6 +7,7 @@ vouched for by an earlier time. What the statement says of time is the signer's 
 import contextlib
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -24,6 +25,9 @@ from atlas.trust import Authority, PublisherKey, TrustRoot
 def check_log(logged: Logged, trust: TrustRoot) -> Logged:
     """See that the log that vouches for an entry is not revoked.
 
+    Returns:
+        The entry; of a revoked log that still counts, without the time that the log itself states.
+
     Raises:
         Rejected: RECEIPT_LOG_REVOKED.
     """
@@ -39,6 +43,7 @@ def check_log(logged: Logged, trust: TrustRoot) -> Logged:
                 else "another log",
                 found=f"{logged.origin} at size {logged.tree_size}, root {logged.root.hex()}; revoked: {each.reason}",
             )
+        logged = replace(logged, time=logged.time_of_others)
     return logged
 
 

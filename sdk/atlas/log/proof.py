@@ -3,7 +3,6 @@
 Where there is a receipt alone, the document is the receipt itself.
 """
 
-import datetime as dt
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.log.encoding import fields, from_base64, load_json, to_base64
 from atlas.log.entry import Entry
-from atlas.log.receipt import MAX_RECEIPT, Logged, Receipt, parse_receipt_document, verify_receipt
+from atlas.log.receipt import MAX_RECEIPT, Logged, Receipt, earliest, parse_receipt_document, verify_receipt
 from atlas.log.seal import Seal, parse_seal, sealed_entry
 from atlas.log.timestamp import verify_timestamp
 from atlas.trust import TrustRoot
@@ -81,8 +80,4 @@ def verify_proof(proof: Proof, entry: Entry, trust: TrustRoot) -> Logged:
     """
     logged = verify_receipt(proof.receipt, sealed_entry(entry, proof.seal) if proof.seal else entry, trust.logs)
     times = [verify_timestamp(each, entry.signature, trust.timestamp_authorities) for each in proof.timestamps]
-    return replace(logged, time=_earliest([*times, *([logged.time] if logged.time else [])]))
-
-
-def _earliest(times: list[dt.datetime]) -> dt.datetime | None:
-    return min(times, default=None)
+    return replace(logged, time=earliest(logged.time, *times), time_of_others=earliest(logged.time_of_others, *times))

@@ -98,6 +98,8 @@ class Logged:
     """Hash of the entry as the log holds it."""
     time: dt.datetime | None = None
     """By when the entry existed, by somebody's word whom the trust root names; None where nobody gave it."""
+    time_of_others: dt.datetime | None = None
+    """The same without the log's own word, which whoever has its key can give for any time."""
 
 
 def parse_receipt(data: bytes | str) -> Receipt:
@@ -198,11 +200,15 @@ def verify_receipt(receipt: Receipt, entry: Entry, logs: Sequence[PinnedLog]) ->
     root = root_from_inclusion(receipt.proof_index, signed.size, leaf, receipt.path)
     if root != signed.root:
         raise Rejected(Code.RECEIPT_INCLUSION_INVALID, expected=signed.root.hex(), found=root.hex())
-    times = [witnessed(receipt.checkpoint, log)]
-    if receipt.promise:
-        times.append(verify_promise(receipt.promise, body, receipt.index, log))
-    earliest = min((each for each in times if each), default=None)
-    return Logged(signed.origin, receipt.proof_index, signed.size, signed.root, leaf, earliest)
+    seen = witnessed(receipt.checkpoint, log)
+    promised = verify_promise(receipt.promise, body, receipt.index, log) if receipt.promise else None
+    time = earliest(seen, promised)
+    return Logged(signed.origin, receipt.proof_index, signed.size, signed.root, leaf, time, time_of_others=seen)
+
+
+def earliest(*times: dt.datetime | None) -> dt.datetime | None:
+    """The first of the times that are known; None if none is."""
+    return min((each for each in times if each), default=None)
 
 
 def _check_index(receipt: Receipt, size: int) -> None:

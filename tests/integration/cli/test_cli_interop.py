@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,14 +17,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from atlas import logs
+from atlas.home import open_home
 from atlas.interop.bundle import parse_bundle
 from atlas.interop.dsse import Envelope
 from atlas.log import EmbeddedLog
 from atlas.log.server import serve
+from atlas.revocation import Revocation, Subject
 from atlas.statement import Publisher
+from atlas.trust_file import load_trust_root
 from integration.cli.cli_support import Here, environment
 from support import forge
 from unit.interop.interop_support import FILES, model, spki
+
+REVOKED = Revocation(Subject.KEY, "ab" * 32, "leaked")
 
 
 def model_signing(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -294,3 +302,27 @@ def test_nothing_is_left_behind(atlas: Here) -> None:
     path = model(atlas.folder / "model")
     atlas("sign", path, "--format", "oms").expect(0)
     assert sorted(each.name for each in atlas.folder.iterdir()) == [".atlas", "model", "model.sig"]
+
+
+def test_what_is_revoked_during_an_import_stays_revoked(atlas: Here) -> None:
+    model = atlas.file("model.bin", "weights")
+    atlas("sign", model, "--format", "oms").expect(0)
+    kept = model.with_name("model.bin.sig").read_bytes()
+    signature = atlas.folder / "signature"
+    os.mkfifo(signature)
+    pinned = atlas.file("acme.pem", forge.authority("acme").certificate.public_bytes(serialization.Encoding.PEM))
+
+    def revoke_meanwhile() -> None:
+        with signature.open("wb") as pipe:  # opens when the import, which has read the trust root, asks for it
+            home = open_home(atlas.home)
+            trust = load_trust_root(home.trust_path)
+            home.write(home.trust_path.name, replace(trust, revoked=(REVOKED,)).to_bytes())
+            pipe.write(kept)
+
+    thread = threading.Thread(target=revoke_meanwhile, daemon=True)
+    thread.start()
+    atlas("import", model, "--signature", signature, "--authority", pinned, "--publisher", "acme").expect(0)
+    thread.join(10)
+    trust = load_trust_root(atlas.home / "trust.json")
+    assert trust.revoked == (REVOKED,)
+    assert "acme" in {each.name for each in trust.authorities}

@@ -164,3 +164,11 @@ def test_a_key_that_is_none(atlas: Here, rekor1: Server) -> None:
     (atlas.home / "anchor.key").write_bytes((atlas.home / "log.key").read_bytes())
     (atlas.home / "anchor.key").chmod(0o600)
     anchored(atlas, rekor1).expect(2, "not an ECDSA P-256 key")
+
+
+def test_an_anchor_in_a_log_that_is_revoked(atlas: Here, rekor1: Server) -> None:
+    atlas.signed()
+    anchored(atlas, rekor1).expect(0)
+    atlas("keys", "revoke", rekor1.log.origin, "--reason", "its key was stolen").expect(0)
+    [refused] = atlas("log", "anchors", "--verify", "--json").expect(1).json["refused"]
+    assert refused["code"] == "ReceiptLogRevoked"

@@ -1,5 +1,6 @@
 """A home that records in a Rekor v1 log, and in a public one that its trust configuration leads to."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +18,8 @@ from atlas.home import open_home
 from atlas.log import EmbeddedLog
 from atlas.log.choice import Instance
 from atlas.log.server import serve
+from atlas.recording import demand_witnesses
+from atlas.trust_file import load_trust_root
 from integration.cli.cli_support import Answer, Here
 from support.rekor1 import Rekor1Double, Server, serving
 from support.sigstore import (
@@ -28,6 +31,7 @@ from support.sigstore import (
     trust_config,
     trusted_root,
 )
+from support.witnesses import WITNESSES
 
 ALWAYS = "2020-01-01T00:00:00Z"
 
@@ -247,3 +251,14 @@ def test_an_instance_whose_configuration_comes_through_tuf(
     late = atlas.file("late.csv", "late")
     atlas("sign", late, "--type", "dataset").expect(0, "not everything is logged yet", "no trust configuration")
     assert shard.log.size == 2
+
+
+def test_a_new_period_of_the_key_keeps_the_witnesses_that_are_demanded(atlas: Here, other: Server) -> None:
+    home = open_home(atlas.home)
+    begun = replace(other.log.pinned, valid_from=dt.datetime(2021, 1, 1, tzinfo=dt.UTC))
+    logs.pin(home, [begun])
+    demand_witnesses(home, other.log.origin, 2, WITNESSES)
+    ended = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+    logs.pin(home, [replace(begun, valid_until=ended)])
+    [pinned] = [each for each in load_trust_root(home.trust_path).logs if each.origin == other.log.origin]
+    assert (pinned.valid_until, pinned.quorum, pinned.witnesses) == (ended, 2, WITNESSES)

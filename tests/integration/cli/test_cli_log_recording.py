@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from atlas.trust import Witness
 from integration.cli.cli_support import Here
 from support.tsa import Tsa, served
 from support.witnesses import KEYS, WITNESSES
@@ -162,3 +163,16 @@ def test_a_file_that_is_damaged(atlas: Here, content: str) -> None:
     atlas("init").expect(0)
     atlas.file(".atlas/record.json", content)
     atlas("sign", atlas.file("data.csv"), "--type", "dataset").expect(2, "record.json")
+
+
+def test_one_witness_under_two_names_is_one(atlas: Here) -> None:
+    atlas("init").expect(0)
+    before = (atlas.home / "trust.json").read_bytes()
+    origin = json.loads(before)["spec"]["logs"][0]["origin"]
+    twice = [Witness(name, KEYS[0].public_key()).verifier_key for name in ("one", "two")]
+    atlas("log", "witness", *twice, "--quorum", 2, "--origin", origin).refused("one that counts twice")
+    assert (atlas.home / "trust.json").read_bytes() == before
+    trust = json.loads(before)
+    trust["spec"]["witnesses"] = twice
+    (atlas.home / "trust.json").write_text(json.dumps(trust))
+    atlas("keys", "list").expect(2, "one that counts twice")

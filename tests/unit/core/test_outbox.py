@@ -16,9 +16,9 @@ from atlas.log.claim import claim_entry
 from atlas.log.entry import Entry
 from atlas.log.proof import Proof, parse_proof, verify_proof
 from atlas.log.receipt import Receipt
-from atlas.log.seal import load_seal
+from atlas.log.seal import dump_seal, load_seal, seal_all
 from atlas.log.timestamp import request_timestamp, verify_timestamp
-from atlas.manifest import Manifest, sign_statement
+from atlas.manifest import Manifest, parse_manifest, sign_statement
 from atlas.outbox import PORTION, Recording, Reveal, record_waiting
 from atlas.trust import PinnedLog, TrustRoot
 from atlas.web import Client, tls
@@ -195,3 +195,26 @@ def test_an_archive_of_the_first_format_is_upgraded(world: World, tmp_path: Path
         assert len(archive.unlogged()) == 1
     with Archive(tmp_path / "archive.sqlite3") as archive:
         assert archive.seals() == {}
+
+
+class Overtaken(Archive):
+    """An archive in which another process seals what waits, just after this one has looked."""
+
+    def seals(self) -> dict[str, bytes]:
+        found = super().seals()
+        if not found:
+            waiting = [parse_manifest(each.sidecar) for each in self.unlogged()]
+            made = seal_all([claim_entry(each) for each in waiting])
+            self.add_seals((each.box_sha256, dump_seal(seal)) for each, seal in zip(waiting, made, strict=True))
+        return found
+
+
+@pytest.mark.parametrize("what", [Reveal.COMMITMENT, Reveal.BATCH])
+def test_of_two_processes_that_seal_at_once_one_seal_stands(world: World, tmp_path: Path, what: Reveal) -> None:
+    manifests = world.add(3)
+    with Overtaken(tmp_path / "archive.sqlite3") as archive:
+        assert record_waiting(archive, world.log, archive.unlogged(), Recording(what)) == (3, None)
+    assert world.log.size == 1, "the batch of the process that came first"
+    trust = TrustRoot((), (world.log.pinned,))
+    for proof, manifest in zip(world.proofs(manifests), manifests, strict=True):
+        verify_proof(proof, claim_entry(manifest), trust)

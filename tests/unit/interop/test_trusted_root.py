@@ -1,6 +1,7 @@
 """The trust root as Sigstore's own library reads it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from sigstore_models.trustroot.v1 import TrustedRoot as Model
 
 from atlas.errors import InputError
 from atlas.interop.trusted_root import dump_trusted_root
+from atlas.keys import key_digest
+from atlas.revocation import Revocation, Subject
 from atlas.trust import PinnedLog, TrustRoot
 from support import forge
 from unit.log.log_support import PINNED
@@ -48,3 +51,18 @@ def test_key_that_sigstore_has_no_name_for_is_refused() -> None:
     odd = PinnedLog("odd.example", ec.generate_private_key(ec.SECP256K1()).public_key())
     with pytest.raises(InputError):
         dump_trusted_root(TrustRoot((), (odd,)))
+
+
+def test_what_is_revoked_is_handed_to_nobody() -> None:
+    other = forge.authority("other")
+    whole = replace(TRUST, authorities=forge.trust_root(ISSUER, other).authorities)
+    for subject, value in (
+        (Subject.AUTHORITY, whole.authorities[0].sha256),
+        (Subject.CERTIFICATE, whole.authorities[0].sha256),
+        (Subject.KEY, key_digest(ISSUER.certificate)),
+    ):
+        trust = replace(whole, revoked=(Revocation(subject, value, "leaked"),))
+        [authority] = json.loads(dump_trusted_root(trust))["certificateAuthorities"]
+        assert authority["subject"]["commonName"] == "other"
+    trust = replace(whole, revoked=(Revocation(Subject.LOG, ECDSA.origin, "stolen"),))
+    assert [each.log_id.key_id for each in Model.from_json(dump_trusted_root(trust)).tlogs] == [PINNED.key_id]

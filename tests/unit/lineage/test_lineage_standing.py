@@ -8,15 +8,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from atlas.archive import Stored
 from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.keys import key_digest
+from atlas.lineage import build, establish
 from atlas.lineage.standing import check_log, check_signer
 from atlas.log import Logged
+from atlas.log.claim import claim_entry
+from atlas.log.promise import Promise, signed_bytes
+from atlas.log.proof import Proof
 from atlas.manifest import verify_manifest
-from atlas.revocation import Cut, Revocation, Subject
+from atlas.revocation import Cut, Revocation, Subject, TreeHead
 from atlas.trust import PublisherKey, TrustRoot
 from support import forge
+from support.rekor1 import Rekor1Double
 from unit.lineage.lineage_world import NOW, ORIGIN, Made, World, chain, only, policy
 
 HOUR = dt.timedelta(hours=1)
@@ -190,3 +196,47 @@ def test_every_authority_of_a_chain_can_be_revoked_and_a_leaf_is_none() -> None:
         assert caught.value.code is Code.SIGNER_REVOKED
     leaf_as_authority = Revocation(Subject.AUTHORITY, forge.fingerprint(leaf.chain[0]), "r")
     assert check_signer(trusted, None, None, TrustRoot((authority,), (), revoked=(leaf_as_authority,))) is trusted
+
+
+def test_a_revoked_log_still_counts_in_its_last_tree_and_not_by_its_word_on_the_time(world: World) -> None:
+    """Whoever stole its key can sign promises of any time for what is in that tree."""
+    log = Rekor1Double()
+    made = world.step("train")
+    entry = claim_entry(made.manifest)
+    receipt = log.logged(entry)
+    head = TreeHead(receipt.tree_size, receipt.root)
+    early = int((NOW - 365 * 24 * HOUR).timestamp())
+    signature = log.sign(signed_bytes(early, receipt.body, receipt.index, log.pinned))
+    forged = Proof(replace(receipt, promise=Promise(early, signature)))
+    stored = Stored(made.box, made.sha256, made.raw, forged.to_bytes())
+    origin = f"{log.origin} - {log.tree}"
+    shut = Revocation(Subject.LOG, origin, "stolen", head=head)
+    trust = replace(world.trust, logs=(log.pinned,), revoked=(shut,))
+    logged = establish(stored, trust).logged
+    assert logged is not None
+    assert logged.time is None
+    since = Revocation(Subject.KEY, key_digest(made.manifest.signer), "leaked", Cut(NOW - HOUR))
+    with pytest.raises(Rejected) as caught:
+        establish(stored, replace(trust, revoked=(shut, since)))
+    assert caught.value.code is Code.SIGNER_REVOKED
+
+
+def test_what_others_say_of_the_time_outlives_a_log(world: World) -> None:
+    place = replace(logged(time=NOW - HOUR), time_of_others=NOW)
+    shut = Revocation(Subject.LOG, ORIGIN, "stolen", head=TreeHead(place.tree_size, place.root))
+    assert check_log(place, replace(world.trust, revoked=(shut,))).time == NOW
+
+
+def test_a_time_at_the_end_of_the_calendar_is_no_fault(world: World) -> None:
+    made = world.step("train")
+    log = Rekor1Double()
+    log.time = 253402300799 - len(log.bodies)
+    receipt = log.logged(claim_entry(made.manifest))
+    trust = replace(world.trust, logs=(*world.trust.logs, log.pinned))
+    stored = Stored(made.box, made.sha256, made.raw, receipt.to_bytes())
+    lineage = build(world.source, establish(stored, trust), lambda each: establish(each, trust))
+    [node] = lineage.nodes
+    assert node.facts.logged is not None
+    assert node.facts.logged.time is not None
+    assert node.facts.logged.time.year == 9999
+    assert lineage.contradicted == ()
