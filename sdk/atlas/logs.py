@@ -20,7 +20,7 @@ from atlas.errors import FetchError, InputError, StateError, StorageError
 from atlas.exchange import alone
 from atlas.home import Home
 from atlas.log import EmbeddedLog
-from atlas.log.choice import PublicChoice
+from atlas.log.choice import Instance, PublicChoice
 from atlas.log.interface import TiledLog, TransparencyLog
 from atlas.log.rekor1 import Address1, Rekor1Log
 from atlas.log.rekor2 import Address, Rekor2Log
@@ -162,6 +162,18 @@ def find_public(home: Home, choice: PublicChoice) -> tuple[Address | Address1, "
     if choice.rekor == 1:
         return Address1(url, found.current), found
     return Address(url, f"{url}/api/v2", found.current), found  # a public shard serves its tiles itself
+
+
+def signing_config(home: Home, instance: Instance) -> bytes:
+    """The trust configuration of a public instance of Sigstore, as `atlas.keyless` takes it.
+
+    Raises:
+        InputError: if it cannot be read.
+        FetchError: if it cannot be fetched, or what was fetched is not authentic.
+    """
+    from atlas.log.trust_config import fetch_config
+
+    return fetch_config(instance, home.path / _TUF)
 
 
 def use(home: Home, chosen: Address | Address1 | PublicChoice, pinned: Sequence[PinnedLog]) -> None:
