@@ -121,22 +121,20 @@ def elsewhere(home: Home) -> str | None:
     return None if chosen is None else chosen.name if isinstance(chosen, _Public) else chosen.origin
 
 
-def watched_logs(home: Home) -> dict[str, Callable[[], TiledLog]]:
+def watched_logs(home: Home) -> dict[str, Callable[[], TiledLog | Rekor1Log]]:
     """By its origin, how each log of the trust root is opened whose place is known: the one in use, and the home's own.
-
-    A Rekor v1 serves no tiles, and is left out.
 
     Raises:
         StateError: if the log in use cannot be told.
         FetchError: if it is a public one, and cannot be found.
     """
     key = home.log_key().public_key()
-    found: dict[str, Callable[[], TiledLog]] = {
+    found: dict[str, Callable[[], TiledLog | Rekor1Log]] = {
         log.origin: partial(own_log, home) for log in load_trust_root(home.trust_path).logs if log.public_key == key
     }
     if elsewhere(home):
         other = log_of(home)
-        if isinstance(other, Rekor2Log):
+        if isinstance(other, Rekor2Log | Rekor1Log):
             found[other.pinned.origin] = lambda: other
     return found
 

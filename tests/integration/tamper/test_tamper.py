@@ -40,7 +40,7 @@ class TestControl:
         assert received(world, genuine(world)).exit == 0
 
     def test_model_that_was_signed_keyless_holds(self, world: World) -> None:
-        from integration.tamper.attacks_keyless import sent
+        from integration.tamper.attacks_oms_keyless import sent
 
         assert sent(world).exit == 0
 
