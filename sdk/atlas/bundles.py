@@ -2,8 +2,10 @@
 
 import datetime as dt
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,20 +15,27 @@ from atlas.artifact import EMPTY_SHA256, Measurement, Progress, measure, parse_i
 from atlas.errors import FetchError, InputError, MeasureError, StateError
 from atlas.gather import open_archive
 from atlas.home import Home
+from atlas.home_trust import trust_of
 from atlas.interop import oms
 from atlas.interop.bundle import Bundle, MessageSignature, claim_signature, key_hint
 from atlas.interop.dsse import Envelope, sign_envelope
 from atlas.interop.oms_record import dump_record
+from atlas.interop.verify import publisher_of, read_manifest
 from atlas.keys import issue
 from atlas.log.client import record_one
-from atlas.log.entry import signed_entry
+from atlas.log.entry import Entry, signed_entry
+from atlas.log.proof import Proof, verify_proof
+from atlas.log.receipt import Receipt
 from atlas.logs import log_of
 from atlas.manifest import Manifest
 from atlas.outbox import Reveal
 from atlas.publish import write_beside
-from atlas.recording import choices_of
+from atlas.recording import choices_of, recording_of
 from atlas.spki import dump_spki
 from atlas.statement import Publisher
+
+if TYPE_CHECKING:
+    from atlas.keyless import Keyless
 
 
 @dataclass(frozen=True)
@@ -36,11 +45,15 @@ class ModelSignature:
     measured: Measurement
     place: Path
     """The signature's file."""
+    publisher: str
+    """What verdicts call who signed it."""
     ignored: tuple[str, ...]
     """Files of the model that it leaves out."""
 
 
-def sign_model(home: Home, path: Path, publisher: str, progress: Progress | None = None) -> ModelSignature:
+def sign_model(
+    home: Home, path: Path, publisher: "str | Callable[[], Keyless]", progress: Progress | None = None
+) -> ModelSignature:
     """Sign a model as OpenSSF Model Signing does; the signature lies beside it as `<name>.sig`.
 
     It has the digests that `model_signing` computes by default: git's own files are left out. The home's archive will
@@ -49,7 +62,8 @@ def sign_model(home: Home, path: Path, publisher: str, progress: Progress | None
     Args:
         home: whose authority signs and whose log records it.
         path: a file or a directory.
-        publisher: the name in whose certificate it is signed.
+        publisher: the name in whose certificate it is signed; or who gives a key of Fulcio's, asked once the model is
+            measured, because its certificate lives for minutes.
         progress: told of the bytes hashed.
 
     Raises:
@@ -73,11 +87,16 @@ def sign_model(home: Home, path: Path, publisher: str, progress: Progress | None
         if not files:
             raise MeasureError(f"{path}: has no files but git's own, which model signing leaves out")
     model = oms.SignedModel(place.name, files, oms.GIT_PATHS if measured.asset is not None else ())
-    content = sign_payload(home, oms.dump_statement(model), publisher, chain=True).bundle.to_bytes()
+    statement = oms.dump_statement(model)
+    if isinstance(publisher, str):
+        content = sign_payload(home, statement, publisher, chain=True).bundle.to_bytes()
+    else:
+        content = _sign_keyless(home, statement, publisher()).to_bytes()
     signature = place.with_name(f"{place.name}.sig")
     write_beside(signature, content)
-    home.deposit({f"{place.name}.oms": dump_record(content, measured)})
-    return ModelSignature(measured, signature, ignored)
+    record = dump_record(content, measured)
+    home.deposit({f"{place.name}.oms": record})
+    return ModelSignature(measured, signature, publisher_of(read_manifest(record)), ignored)
 
 
 @dataclass(frozen=True)
@@ -143,25 +162,10 @@ def _logged(
     chain: bool,
     bare: bool,
 ) -> LoggedBundle:
-    """Log before anything is written: what a bundle says of the log is never a promise."""
-    if choices_of(home).reveal is not Reveal.CLAIM:
-        raise InputError(
-            "the home keeps signers from the log (`atlas log reveal`), and a bundle's entry shows one to it",
-            mend="say `atlas log reveal claim` first, if the log may see it, or sign in another home",
-        )
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise StateError("the signer's key is not ECDSA")
-    entry = signed_entry(message, signature, key if bare else certificate)
-    open_archive(home).close()  # a home whose log has begun has an archive
-    try:
-        with log_of(home) as log:
-            receipt = record_one(log, entry)
-    except FetchError as error:
-        raise FetchError(
-            f"nothing was written: the log does not record the signature: {error}",
-            mend=error.mend or "sign again when the log answers",
-        ) from error
+    receipt = _recorded(home, signed_entry(message, signature, key if bare else certificate))
     entries = (receipt.to_json(),)
     if bare:
         hint = key_hint(dump_spki(key))
@@ -169,6 +173,56 @@ def _logged(
     return LoggedBundle(
         Bundle(content, (certificate.public_bytes(Encoding.DER),), log_entries=entries, chain=chain), certificate
     )
+
+
+def _sign_keyless(home: Home, payload: bytes, keyless: "Keyless") -> Bundle:
+    """Sign with a key whose certificate lives for minutes, and have somebody say that it was in force.
+
+    Otherwise nobody could believe the signature later.
+
+    Raises:
+        InputError: if the home keeps signers from the log.
+        FetchError: if one of them does not answer.
+        Rejected: if what one of them answers does not hold.
+        StateError: if nobody whom the home's trust root names says so.
+    """
+    if home.pseudonymous:
+        raise InputError(
+            "the home signs under pseudonyms, and a keyless certificate shows the log an identity",
+            mend="sign in another home",
+        )
+    envelope, certificate = sign_envelope(payload, keyless.key), keyless.chain[0]
+    entry = signed_entry(envelope.pae, envelope.signature, certificate)
+    receipt = _recorded(home, entry)
+    stamp = recording_of(home).stamp
+    timestamps = (stamp(envelope.signature),) if stamp else ()
+    time = verify_proof(Proof(receipt, timestamps=timestamps), entry, trust_of(home)).time
+    if time is None or not certificate.not_valid_before_utc <= time <= certificate.not_valid_after_utc:
+        said = f"they say {time:%FT%TZ}" if time else "nobody says by when it was made"
+        raise StateError(
+            f"nothing was written: the certificate is in force until {keyless.expires:%FT%TZ}, and {said}",
+            mend="have signatures timestamped (`atlas log timestamp`), or record in a log that states the time",
+        )
+    der = certificate.public_bytes(Encoding.DER)
+    return Bundle(envelope, (der,), log_entries=(receipt.to_json(),), timestamps=timestamps)
+
+
+def _recorded(home: Home, entry: Entry) -> Receipt:
+    """Log before anything is written: what a bundle says of the log is never a promise."""
+    if choices_of(home).reveal is not Reveal.CLAIM:
+        raise InputError(
+            "the home keeps signers from the log (`atlas log reveal`), and a bundle's entry shows one to it",
+            mend="say `atlas log reveal claim` first, if the log may see it, or sign in another home",
+        )
+    open_archive(home).close()  # a home whose log has begun has an archive
+    try:
+        with log_of(home) as log:
+            return record_one(log, entry)
+    except FetchError as error:
+        raise FetchError(
+            f"nothing was written: the log does not record the signature: {error}",
+            mend=error.mend or "sign again when the log answers",
+        ) from error
 
 
 def _check_names(root: Path) -> None:

@@ -72,8 +72,9 @@ CATALOGUE: dict[Code, Entry] = {
         "Set this machine's clock, or verify at a later time with --at.",
     ),
     Code.SIGNER_EXPIRED: Entry(
-        "The signer's certificate had expired at the time of verification.",
-        "Run the step again, or verify at an earlier time with --at.",
+        "The signer's certificate had expired at the time of verification; or it lives for minutes, and nobody says "
+        "that it was in force.",
+        "Run the step again, or verify at an earlier time with --at; have keyless signatures timestamped.",
     ),
     Code.SIGNER_ROLE_MISMATCH: Entry(
         "The signing authority is trusted, but not for this kind of statement.",

@@ -20,7 +20,7 @@ from atlas.errors import FetchError, InputError, StateError, StorageError
 from atlas.home import Home
 from atlas.home_trust import change_trust, trust_of
 from atlas.log import EmbeddedLog
-from atlas.log.choice import PublicChoice
+from atlas.log.choice import Instance, PublicChoice
 from atlas.log.interface import TiledLog, TransparencyLog
 from atlas.log.rekor1 import Address1, Rekor1Log
 from atlas.log.rekor2 import Address, Rekor2Log
@@ -120,22 +120,20 @@ def elsewhere(home: Home) -> str | None:
     return None if chosen is None else chosen.name if isinstance(chosen, _Public) else chosen.origin
 
 
-def watched_logs(home: Home) -> dict[str, Callable[[], TiledLog]]:
+def watched_logs(home: Home) -> dict[str, Callable[[], TiledLog | Rekor1Log]]:
     """By its origin, how each log of the trust root is opened whose place is known: the one in use, and the home's own.
-
-    A Rekor v1 serves no tiles, and is left out.
 
     Raises:
         StateError: if the log in use cannot be told.
         FetchError: if it is a public one, and cannot be found.
     """
     key = home.log_key().public_key()
-    found: dict[str, Callable[[], TiledLog]] = {
+    found: dict[str, Callable[[], TiledLog | Rekor1Log]] = {
         log.origin: partial(own_log, home) for log in trust_of(home).logs if log.public_key == key
     }
     if elsewhere(home):
         other = log_of(home)
-        if isinstance(other, Rekor2Log):
+        if isinstance(other, Rekor2Log | Rekor1Log):
             found[other.pinned.origin] = lambda: other
     return found
 
@@ -161,6 +159,18 @@ def find_public(home: Home, choice: PublicChoice) -> tuple[Address | Address1, "
     if choice.rekor == 1:
         return Address1(url, found.current), found
     return Address(url, f"{url}/api/v2", found.current), found  # a public shard serves its tiles itself
+
+
+def signing_config(home: Home, instance: Instance) -> bytes:
+    """The trust configuration of a public instance of Sigstore, as `atlas.keyless` takes it.
+
+    Raises:
+        InputError: if it cannot be read.
+        FetchError: if it cannot be fetched, or what was fetched is not authentic.
+    """
+    from atlas.log.trust_config import fetch_config
+
+    return fetch_config(instance, home.path / _TUF)
 
 
 def use(home: Home, chosen: Address | Address1 | PublicChoice, pinned: Sequence[PinnedLog]) -> None:

@@ -28,7 +28,10 @@ from atlas.log.claim import claim_entry
 from atlas.log.encoding import fields, load_json, to_integer
 from atlas.log.entry import Entry
 from atlas.log.interface import TiledLog
+from atlas.log.look import Look
+from atlas.log.rekor1 import Rekor1Log
 from atlas.log.watch import Round
+from atlas.log.watch1 import Round1
 from atlas.trust import PinnedLog
 
 FOLDER = "watch"
@@ -65,7 +68,7 @@ class Watcher:
 
     def look(
         self,
-        log: TiledLog,
+        log: TiledLog | Rekor1Log,
         archive: Holdings,
         order: Order,
         now: dt.datetime,
@@ -79,7 +82,11 @@ class Watcher:
         alarms, kept = 0, False
         with self._alone():
             state = self._load()
-            looking = Round(log, state, archive, order, now, _entry_of)
+            looking: Look = (
+                Round1(log, state, archive, order, now)
+                if isinstance(log, Rekor1Log)
+                else Round(log, state, archive, order, now, _entry_of)
+            )
             for each in looking.run():
                 if isinstance(each, State):
                     self._keep(each)
@@ -168,7 +175,7 @@ def read_checkpoint(path: Path, logs: list[PinnedLog]) -> tuple[PinnedLog, str]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     for log in logs:
-        if note.startswith(f"{log.origin}\n"):
+        if note.startswith((f"{log.origin}\n", f"{log.origin} - ")):  # of Rekor v1, a tree's number follows
             try:
                 open_checkpoint(note, log)
             except Rejected as rejected:

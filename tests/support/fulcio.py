@@ -22,18 +22,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
+from atlas.identity import ISSUER
 from atlas.keys import Issuer
 from support import forge
 
 PROMISES = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
+ISSUER_1 = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
+"""What came before `ISSUER`, which Fulcio still writes and older clients read."""
 IDENTITY = "builder@example.com"
+OIDC_ISSUER = "https://issuer.example"
 START = "2024-01-01T00:00:00Z"
 
 
 def token(**changes: Any) -> str:
     """An identity token that some issuer signed."""
     now = int(dt.datetime.now(dt.UTC).timestamp())
-    claims = {"iss": "https://issuer.example", "aud": "sigstore", "sub": IDENTITY, "iat": now, "exp": now + 600}
+    claims = {"iss": OIDC_ISSUER, "aud": "sigstore", "sub": IDENTITY, "iat": now, "exp": now + 600}
     return jwt.encode({**claims, **changes}, "a secret of the issuer, thirty-two bytes", algorithm="HS256")
 
 
@@ -44,6 +48,9 @@ class FulcioDouble:
     root: Issuer = field(default_factory=lambda: forge.root("double root"))
     log_key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     usage: ObjectIdentifier = ExtendedKeyUsageOID.CODE_SIGNING
+    names: tuple[x509.GeneralName, ...] = (x509.RFC822Name(IDENTITY),)
+    issuer: bytes = b"\x0c" + bytes([len(OIDC_ISSUER)]) + OIDC_ISSUER.encode()
+    """The extension's value, a DER UTF8String."""
     begins: dt.timedelta = dt.timedelta(0)
     promised: bool = True
     promises_by: ec.EllipticCurvePrivateKey | None = None
@@ -117,12 +124,13 @@ class FulcioDouble:
         public = asked.public_key()
         assert isinstance(public, ec.EllipticCurvePublicKey)
         issuer = self.below or self.intermediate
-        leaf = self._leaf(self.key or public, issuer)
+        leaf = self.leaf(self.key or public, issuer)
         above = self.above or (issuer.certificate, self.root.certificate)
         chain = [each.public_bytes(serialization.Encoding.PEM).decode() for each in (leaf, *above)]
         return json.dumps({"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}).encode()
 
-    def _leaf(self, key: ec.EllipticCurvePublicKey, issuer: Issuer) -> x509.Certificate:
+    def leaf(self, key: ec.EllipticCurvePublicKey, issuer: Issuer) -> x509.Certificate:
+        """The certificate of a key."""
         begins = forge.now() + self.begins
         builder = (
             x509.CertificateBuilder()
@@ -134,7 +142,11 @@ class FulcioDouble:
             .not_valid_after(begins + dt.timedelta(minutes=10))
             .add_extension(x509.KeyUsage(True, *[False] * 8), critical=True)
             .add_extension(x509.ExtendedKeyUsage([self.usage]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(IDENTITY)]), critical=True)
+            .add_extension(x509.SubjectAlternativeName(list(self.names)), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
+            .add_extension(x509.UnrecognizedExtension(ISSUER_1, OIDC_ISSUER.encode()), critical=False)
+            .add_extension(x509.UnrecognizedExtension(ISSUER, self.issuer), critical=False)
         )
         if not self.promised:
             return builder.sign(issuer.key, hashes.SHA256())

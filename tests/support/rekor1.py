@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import rekor_types
 import rfc8785
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from atlas.log import Entry, Receipt, leaf_hash
-from atlas.log.merkle import inclusion_path, node_hash, range_hash
+from atlas.log.merkle import consistency_path, inclusion_path, node_hash, range_hash
 from atlas.log.rekor1_wire import parse_entry
 from atlas.trust import PinnedLog
 
@@ -59,6 +60,28 @@ class Rekor1Double:
         self.time = int(time.time())  # of its first entry; each further one a second later
         self.bodies: list[bytes] = [b"what somebody else recorded", b"and another one"]
         self.lock = threading.Lock()
+        self.earlier: list[Rekor1Double] = []
+
+    def next_tree(self, tree: int) -> "Rekor1Double":
+        """The same log, whose entries go into another tree from here on."""
+        after = Rekor1Double(self.origin, self.key, tree, self.before + len(self.bodies))
+        after.earlier = [*self.earlier, self]
+        return after
+
+    def of_tree(self, tree: int) -> "Rekor1Double | None":
+        """One of its trees."""
+        return next((each for each in (self, *self.earlier) if each.tree == tree), None)
+
+    def state(self) -> dict[str, Any]:
+        """What Rekor answers about one tree."""
+        size = len(self.bodies)
+        root = range_hash(0, size, self.node).hex()
+        return {"rootHash": root, "treeSize": size, "treeID": str(self.tree), "signedTreeHead": self.checkpoint()}
+
+    def proof(self, old: int, new: int) -> dict[str, Any]:
+        """What Rekor answers about two sizes of this tree."""
+        path = consistency_path(old, new, self.node)
+        return {"rootHash": range_hash(0, new, self.node).hex(), "hashes": [each.hex() for each in path]}
 
     @property
     def pinned(self) -> PinnedLog:
@@ -218,12 +241,21 @@ class Handler(BaseHTTPRequestHandler):
         """Status, headers and body of the answer that Rekor would give."""
         log = self.server.log
         if self.command == "GET" and self.path == "/api/v1/log":
-            state = {"rootHash": "", "treeSize": len(log.bodies), "treeID": str(log.tree)}
-            return 200, {}, json.dumps({**state, "signedTreeHead": log.checkpoint()}).encode()
+            shards = [each.state() for each in log.earlier]
+            return 200, {}, json.dumps({**log.state(), "inactiveShards": shards}).encode()
+        if self.command == "GET" and self.path.startswith("/api/v1/log/proof?"):
+            asked = {name: int(value) for name, [value] in parse_qs(urlsplit(self.path).query).items()}
+            tree = log.of_tree(asked["treeID"])
+            if tree is None or not 0 < asked["firstSize"] <= asked["lastSize"] <= len(tree.bodies):
+                return 400, {}, b'{"code":400,"message":"invalid sizes"}'
+            return 200, {}, json.dumps(tree.proof(asked["firstSize"], asked["lastSize"])).encode()
         if self.command == "GET" and self.path.startswith("/api/v1/log/entries/"):
             wanted = self.path.rpartition("/")[2]
-            found = [index for index, body in enumerate(log.bodies) if log.entry_id(body) == wanted]
-            return (200, {}, json.dumps(log.answer(found[0])).encode()) if found else (404, {}, b"{}")
+            for tree in (log, *log.earlier):
+                for index, body in enumerate(tree.bodies):
+                    if tree.entry_id(body) == wanted:
+                        return 200, {}, json.dumps(tree.answer(index)).encode()
+            return 404, {}, b"{}"
         if self.command == "POST" and self.path == "/api/v1/log/entries":
             try:
                 body = accepted(self.sent)

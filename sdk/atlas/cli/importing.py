@@ -61,7 +61,7 @@ def import_(
     manifest = trusted.manifest
     facts: dict[str, str | list[str]] = {
         "artifact": f"sha256:{manifest.asset_sha256}",
-        "publisher": publisher_of(trusted),
+        "publisher": publisher_of(manifest),
         "signer": f"sha256:{manifest.signer_sha256}",
         "pinned": trusted.authority.name,
         "manifest": f"sha256:{manifest.box_sha256}",

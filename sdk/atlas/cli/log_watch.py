@@ -20,6 +20,7 @@ from atlas.home import Home, find_home
 from atlas.home_trust import trust_of
 from atlas.log.alarm import Order
 from atlas.log.interface import TiledLog
+from atlas.log.rekor1 import Rekor1Log
 from atlas.logs import watched_logs
 from atlas.policy.fields import Duration
 from atlas.trust import PinnedLog
@@ -27,7 +28,7 @@ from atlas.watcher import Looked, Watcher, read_checkpoint
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _QUIET, _ALARM, _BLIND = 0, 1, 2
-_Open = Callable[[], TiledLog]
+_Open = Callable[[], TiledLog | Rekor1Log]
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,13 @@ def _tell(alarm: dict[str, Any]) -> None:
 
 
 def _summarize(target: _Target, looked: Looked) -> None:
-    parts = [f"{looked.size} entries", f"{looked.read} looked at"]
+    looked_at = f"{looked.read} of ours looked for" if target.log.rekor == 1 else f"{looked.read} looked at"
+    parts = [f"{looked.size} entries", looked_at]
     if looked.unreadable:
         parts.append(f"{looked.unreadable} of these unreadable")
     parts.append(f"{looked.alarms} alarms" if looked.alarms else "nothing is wrong")
     click.echo(f"{'✗' if looked.alarms else '✓'} {target.log.origin}: {', '.join(parts)}", err=True)
+    if target.log.rekor == 1:
+        click.echo("  entries that others signed under our identities cannot be looked for in a Rekor v1 log", err=True)
     if looked.first and not target.pinned:
         click.echo("  seen for the first time, and trusted as it is; --expect-checkpoint pins a beginning", err=True)

@@ -21,6 +21,7 @@ MAX_BUNDLE = 32 << 20
 """Bytes; room for the statement of a model of 100,000 files."""
 MAX_CERTIFICATES = 8
 MAX_LOG_ENTRIES = 8
+MAX_TIMESTAMPS = 8
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Bundle:
         hint: which key; only without certificates.
         log_entries: `TransparencyLogEntry` documents.
         chain: whether the certificates stand as a chain, as model signing has it.
+        timestamps: RFC 3161 responses over the signature, DER.
     """
 
     content: Envelope | MessageSignature
@@ -53,6 +55,7 @@ class Bundle:
     hint: str = ""
     log_entries: tuple[Mapping[str, Any], ...] = ()
     chain: bool = False
+    timestamps: tuple[bytes, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The file."""
@@ -67,6 +70,9 @@ class Bundle:
             }
         )
         material = {**self._signer(), "tlogEntries": list(self.log_entries)}
+        if self.timestamps:
+            stamps = [{"signedTimestamp": to_base64(each)} for each in self.timestamps]
+            material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
         return json.dumps({"mediaType": MEDIA_TYPE, "verificationMaterial": material, **content}).encode() + b"\n"
 
     def _signer(self) -> dict[str, Any]:
@@ -123,6 +129,7 @@ def _parse(document: object) -> Bundle:
         hint=_hint(material["publicKey"]) if "publicKey" in material else "",
         log_entries=tuple(documents),
         chain="x509CertificateChain" in material,
+        timestamps=_timestamps(material.get("timestampVerificationData", {})),
     )
 
 
@@ -144,6 +151,13 @@ def _certificates(material: Mapping[str, Any]) -> tuple[bytes, ...]:
     if not isinstance(chain, list) or not 1 <= len(chain) <= MAX_CERTIFICATES:
         raise ValueError(f"certificates that are not a list of 1 to {MAX_CERTIFICATES}")
     return tuple([from_base64(fields(each, ["rawBytes"])["rawBytes"]) for each in chain])
+
+
+def _timestamps(document: object) -> tuple[bytes, ...]:
+    stamps = fields(document, [], ["rfc3161Timestamps"]).get("rfc3161Timestamps", [])
+    if not isinstance(stamps, list) or len(stamps) > MAX_TIMESTAMPS:
+        raise ValueError(f"timestamps that are not a list of at most {MAX_TIMESTAMPS}")
+    return tuple([from_base64(fields(each, ["signedTimestamp"])["signedTimestamp"]) for each in stamps])
 
 
 def _hint(document: object) -> str:

@@ -5,21 +5,24 @@ vouches for this artifact. It has no time: it counts as made when the signer's c
 1970.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from atlas.codes import Code
 from atlas.errors import Rejected
+from atlas.identity import Identity, identity_of
 from atlas.interop.oms_record import Signed, is_record, read_record
 from atlas.keys import PUBLISHER_URI, URI_SCHEME
 from atlas.manifest import Manifest, TrustedManifest, parse_manifest, verify_manifest
 from atlas.manifest.verify import find_authority
 from atlas.spki import spki_sha256
 from atlas.statement import Output, Publisher, Statement, dump_statement
-from atlas.trust import Role, TrustRoot
+from atlas.trust import Authority, Role, TrustRoot
 
 SCHEMA = "system.Model"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -44,9 +47,9 @@ def verify_signed(raw: bytes, trust: TrustRoot) -> TrustedManifest:
     return _verify(read_record(raw), trust) if is_record(raw) else verify_manifest(raw, trust)
 
 
-def publisher_of(trusted: TrustedManifest) -> str:
+def publisher_of(manifest: Manifest) -> str:
     """What the signer of a record is called."""
-    maker = trusted.manifest.statement.maker
+    maker = manifest.statement.maker
     assert isinstance(maker, Publisher)
     return maker.name
 
@@ -59,6 +62,9 @@ def _manifest(signed: Signed, name: str = "") -> Manifest:
         name: what the trust root calls the key; unless given, it is called by its certificate or digest.
     """
     chain, measured = signed.certificates, signed.measured
+    identity = _identity(signed)
+    if identity:
+        name = identity.subject
     publisher = Publisher(name or (_subject(chain[0]) if chain else f"key sha256:{spki_sha256(signed.key)[:12]}"))
     output = Output(
         signed.model.name, 0, measured.kind, measured.sha256, measured.size, measured.files, uri="", schema=SCHEMA
@@ -95,10 +101,14 @@ def _verify(signed: Signed, trust: TrustRoot) -> TrustedManifest:
     chain = list(signed.certificates)
     _check_usage(chain[0])
     begins, ends = max(each.not_valid_before_utc for each in chain), min(each.not_valid_after_utc for each in chain)
-    try:
-        authority = find_authority(chain, trust, begins)
-    except Rejected as rejected:
-        raise Rejected(Code.OMS_SIGNER_UNTRUSTED, expected=rejected.expected, found=rejected.found) from rejected
+    identity = _identity(signed)
+    if identity:
+        authority = _certifier(chain[0], trust)
+    else:
+        try:
+            authority = find_authority(chain, trust, begins)
+        except Rejected as rejected:
+            raise Rejected(Code.OMS_SIGNER_UNTRUSTED, expected=rejected.expected, found=rejected.found) from rejected
     if Role.PUBLISHER not in authority.roles:
         found = f"{authority.name}: {', '.join(sorted(authority.roles)) or 'no role'}"
         raise Rejected(Code.SIGNER_ROLE_MISMATCH, expected=f"the role {Role.PUBLISHER}", found=found)
@@ -107,6 +117,37 @@ def _verify(signed: Signed, trust: TrustRoot) -> TrustedManifest:
         authority,
         max(begins, authority.certificate.not_valid_before_utc),
         min(ends, authority.certificate.not_valid_after_utc),
+        identity,
+        signed.bundle.timestamps,
+    )
+
+
+def _identity(signed: Signed) -> Identity | None:
+    try:
+        return identity_of(signed.certificates[0]) if signed.certificates else None
+    except ValueError as error:
+        raise Rejected(Code.OMS_MALFORMED, f"not a signature of OpenSSF Model Signing: {error}") from error
+
+
+def _certifier(leaf: x509.Certificate, trust: TrustRoot) -> Authority:
+    """The authority that issued a certificate for an identity: that very one is pinned, for bundles name no chain.
+
+    Raises:
+        Rejected: OMS_SIGNER_UNTRUSTED.
+    """
+    for each in trust.authorities:
+        with contextlib.suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            leaf.verify_directly_issued_by(each.certificate)
+            if (
+                each.certificate.not_valid_before_utc
+                <= leaf.not_valid_before_utc
+                <= each.certificate.not_valid_after_utc
+            ):
+                return each
+    raise Rejected(
+        Code.OMS_SIGNER_UNTRUSTED,
+        expected=" or ".join(each.name for each in trust.authorities),
+        found=f"a certificate that {leaf.issuer.rfc4514_string()} issued",
     )
 
 
@@ -115,7 +156,7 @@ def _check_usage(certificate: x509.Certificate) -> None:
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         signs = usage.digital_signature
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         signs = False
     if not signs:
         raise Rejected(Code.OMS_SIGNER_UNTRUSTED, "the signer's certificate is not for signatures")

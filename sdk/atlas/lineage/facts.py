@@ -8,7 +8,7 @@ from atlas.errors import Rejected
 from atlas.evidence.appraise import Appraisal, Lookup, appraise
 from atlas.interop.verify import verify_signed
 from atlas.keys import BACKDATE
-from atlas.lineage.standing import check_log, check_signer
+from atlas.lineage.standing import check_log, check_signer, in_time
 from atlas.log import Logged
 from atlas.log.claim import claim_entry
 from atlas.log.proof import parse_proof, verify_proof
@@ -86,6 +86,7 @@ def establish(stored: StoredManifest, trust: TrustRoot, lookup: Lookup = lambda 
     trusted = verify_signed(stored.sidecar, trust)
     logged, log_rejection = _logged(trusted, stored.receipt, trust)
     check_signer(trusted, logged, log_rejection, trust)
+    trusted = in_time(trusted, logged, log_rejection, trust)
     evidence, evidence_rejection = _appraised(trusted, trust, lookup)
     return Facts(trusted, logged, log_rejection, evidence, evidence_rejection)
 

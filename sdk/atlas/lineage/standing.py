@@ -17,6 +17,7 @@ from atlas.codes import Code
 from atlas.errors import Rejected
 from atlas.keys import key_digest
 from atlas.log import Logged
+from atlas.log.timestamp import verify_timestamp
 from atlas.manifest import TrustedManifest
 from atlas.revocation import Cut, Revocation, Subject, written
 from atlas.trust import Authority, PublisherKey, TrustRoot
@@ -76,6 +77,39 @@ def check_signer(
         if logged and logged.time:
             raise Rejected(Code.AUTHORITY_ENDED, expected=str(ended), found=_place(logged, None))
     return trusted
+
+
+def in_time(
+    trusted: TrustedManifest, logged: Logged | None, log_rejection: Rejected | None, trust: TrustRoot
+) -> TrustedManifest:
+    """See that a certificate of minutes was in force when it signed, by the word of somebody whom the trust root names.
+
+    Args:
+        trusted: the manifest; one whose signer has no such certificate is handed back.
+        logged: where it is logged, by a receipt that holds.
+        log_rejection: why a receipt that it has does not hold.
+        trust: whose timestamps count.
+
+    Returns:
+        The manifest, which from then on holds for as long as the authority's certificate.
+
+    Raises:
+        Rejected: SIGNER_EXPIRED if it is proven at no time or only at a later one, SIGNER_NOT_YET_VALID.
+    """
+    if trusted.identity is None or not isinstance(trusted.authority, Authority):
+        return trusted
+    times = [logged.time] if logged and logged.time else []
+    for each in trusted.timestamps:
+        with contextlib.suppress(Rejected):  # by somebody who is not pinned
+            times.append(verify_timestamp(each, trusted.manifest.signature, trust.timestamp_authorities))
+    if any(trusted.valid_from <= time <= trusted.valid_until for time in times):
+        return replace(trusted, valid_until=trusted.authority.certificate.not_valid_after_utc)
+    early = times and min(times) < trusted.valid_from
+    raise Rejected(
+        Code.SIGNER_NOT_YET_VALID if early else Code.SIGNER_EXPIRED,
+        expected=f"a signature vouched for from {written(trusted.valid_from)} until {written(trusted.valid_until)}",
+        found=f"a timestamp of {written(min(times))}" if times else _place(logged, log_rejection),
+    )
 
 
 def _is_of(logged: Logged, origin: str) -> bool:

@@ -15,7 +15,7 @@ from atlas.log.checkpoint import open_checkpoint
 from atlas.log.client import record_all
 from atlas.log.entry import KIND, VERSION_1, Entry
 from atlas.log.receipt import Receipt, verify_receipt
-from atlas.log.rekor1_wire import parse_checkpoint, parse_entry
+from atlas.log.rekor1_wire import parse_checkpoints, parse_consistency, parse_entry
 from atlas.log.retry import PASSING, Patience
 from atlas.trust import PinnedLog
 from atlas.web import Answer, Client, address_of, tls
@@ -87,15 +87,61 @@ class Rekor1Log(Closing):
             FetchError: if there is none to be had.
             Rejected: if it is not one of this log.
         """
-        answer = self._asked("GET", self._url + LOG_PATH)
-        if answer.status != 200:
-            raise self._refusal(answer)
-        try:
-            note = parse_checkpoint(answer.body)
-        except ValueError as error:
-            raise FetchError(f"{answer.url}: not the state of a log: {error}", mend=_ADDRESS) from error
+        note = self.heads()[0]
         open_checkpoint(note, self.pinned)
         return note
+
+    def heads(self) -> tuple[str, ...]:
+        """The newest checkpoint of each of its trees, not verified; first of the one that takes entries.
+
+        Raises:
+            FetchError: if there are none to be had.
+        """
+        answer = self._asked("GET", self._url + LOG_PATH)
+        if answer.status != 200:
+            raise _failure(answer)
+        try:
+            return parse_checkpoints(answer.body)
+        except ValueError as error:
+            raise FetchError(f"{answer.url}: not the state of a log: {error}", mend=_ADDRESS) from error
+
+    def consistency(self, origin: str, old: int, new: int) -> list[bytes]:
+        """The log's proof that a tree of it extends what it was, not verified.
+
+        Args:
+            origin: of the tree, as its checkpoints say.
+            old: its size then.
+            new: its size now.
+
+        Raises:
+            FetchError: if there is none to be had.
+        """
+        query = f"firstSize={old}&lastSize={new}&treeID={_tree(origin)}"
+        answer = self._asked("GET", f"{self._url}{LOG_PATH}/proof?{query}")
+        if answer.status != 200:
+            raise _failure(answer)
+        try:
+            return parse_consistency(answer.body)
+        except ValueError as error:
+            raise FetchError(f"{answer.url}: not a consistency proof: {error}", mend=_ADDRESS) from error
+
+    def held(self, origin: str, leaf: bytes) -> Receipt | None:
+        """What the log answers about an entry, not verified; None if it has no such entry.
+
+        Args:
+            origin: of the tree, as its checkpoints say.
+            leaf: the entry's hash.
+
+        Raises:
+            FetchError: if it does not answer.
+            Rejected: if the answer cannot be read.
+        """
+        answer = self._asked("GET", f"{self._url}{ENTRIES_PATH}/{_tree(origin):016x}{leaf.hex()}")
+        if answer.status == _MISSING:
+            return None
+        if answer.status != 200:
+            raise _failure(answer)
+        return parse_entry(answer.body)
 
     def _record(self, entry: Entry) -> Receipt:
         answer = self._asked("POST", self._url + ENTRIES_PATH, entry.canonical_body(1))
@@ -135,13 +181,26 @@ class Rekor1Log(Closing):
                 continue
             if answer.status not in passing:
                 return answer
-            failure = self._refusal(answer)
+            failure = _failure(answer)
         raise failure
 
     def _refusal(self, answer: Answer) -> FetchError | InputError:
-        words = answer.body[:200].decode("utf-8", "replace").strip()
+        """Why an entry was not taken."""
         if answer.status == _BAD:
             mend = f"it must be a {KIND} {VERSION_1}"
-            return InputError(f"{answer.url}: refuses the entry: {words}", mend=mend)
-        mend = "try again later" if answer.status in PASSING else _ADDRESS
-        return FetchError(f"{answer.url}: answered {answer.status}: {words}", mend=mend)
+            return InputError(f"{answer.url}: refuses the entry: {_words(answer)}", mend=mend)
+        return _failure(answer)
+
+
+def _failure(answer: Answer) -> FetchError:
+    mend = "try again later" if answer.status in PASSING else _ADDRESS
+    return FetchError(f"{answer.url}: answered {answer.status}: {_words(answer)}", mend=mend)
+
+
+def _words(answer: Answer) -> str:
+    return answer.body[:200].decode("utf-8", "replace").strip()
+
+
+def _tree(origin: str) -> int:
+    """The number of a tree, which stands at the end of its checkpoints' origin."""
+    return int(origin.rpartition(" - ")[2])

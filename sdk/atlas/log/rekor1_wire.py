@@ -9,6 +9,9 @@ from atlas.errors import Rejected
 from atlas.log.encoding import fields, from_base64, load_json, to_base64
 from atlas.log.receipt import MAX_RECEIPT, Receipt, parse_receipt
 
+MAX_TREES = 64
+"""That have taken entries before the newest one."""
+
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
@@ -25,17 +28,38 @@ def parse_entry(data: bytes) -> Receipt:
     return parse_receipt(json.dumps(document))
 
 
-def parse_checkpoint(data: bytes) -> str:
-    """Read the newest checkpoint out of the answer about the log's state; nothing is verified.
+def parse_checkpoints(data: bytes) -> tuple[str, ...]:
+    """Read the checkpoints of all trees out of the answer about the log's state; nothing is verified.
+
+    Returns:
+        First that of the tree that takes entries.
 
     Raises:
-        ValueError: if it holds none.
+        ValueError: if a tree has none.
     """
     state = load_json(data, MAX_RECEIPT)
-    note = state.get("signedTreeHead") if isinstance(state, dict) else None
-    if not isinstance(note, str):
+    if not isinstance(state, dict):
+        raise ValueError("not an object")
+    others = [] if state.get("inactiveShards") is None else state["inactiveShards"]
+    if not isinstance(others, list) or len(others) > MAX_TREES:
+        raise ValueError(f"trees that are not a list of at most {MAX_TREES}")
+    notes = [each.get("signedTreeHead") if isinstance(each, dict) else None for each in (state, *others)]
+    found = tuple(note for note in notes if isinstance(note, str))
+    if len(found) != len(notes):
         raise ValueError("without a signed tree head")
-    return note
+    return found
+
+
+def parse_consistency(data: bytes) -> list[bytes]:
+    """Read the hashes of a consistency proof (ConsistencyProof); nothing is verified.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    proof = fields(load_json(data, MAX_RECEIPT), ["rootHash", "hashes"])
+    if not isinstance(proof["hashes"], list):
+        raise ValueError("hashes are not a list")
+    return [from_base64(_base64(each)) for each in proof["hashes"]]
 
 
 def _receipt(answer: object) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tuf.ngclient.updater import Updater
 
 from atlas.document import read_input
 from atlas.errors import FetchError
-from atlas.log.choice import PublicChoice
+from atlas.log.choice import Instance, PublicChoice
 from atlas.log.public import PublicLogs, parse, resolve
 from atlas.web import Client, tls
 
@@ -36,22 +36,42 @@ def find_logs(choice: PublicChoice, cache: Path, now: dt.datetime) -> PublicLogs
         FetchError: if it cannot be fetched, or what was fetched is not authentic.
     """
     if choice.trust_config is None:
-        client = Client(tls(None), _TIMEOUT)
-        try:
-            root, config = fetch(
-                choice.instance.repository,
-                choice.instance.first_root(),
-                choice.rekor,
-                cache / choice.instance,
-                client,
-            )
-        finally:
-            client.close()
+        root, config = _fetch_of(choice.instance, choice.rekor, cache)
     else:
         raw = read_input(choice.trust_config)
         given = parse(ClientTrustConfig, raw, str(choice.trust_config))
         root, config = given.trusted_root, given.signing_config
     return resolve(root, config, choice.rekor, now)
+
+
+def fetch_config(instance: Instance, cache: Path) -> bytes:
+    """The trust configuration of a public instance in one document (`ClientTrustConfig`, JSON).
+
+    Args:
+        instance: whose.
+        cache: a folder for what TUF fetches; made if need be.
+
+    Raises:
+        InputError: if it cannot be read.
+        FetchError: if it cannot be fetched, or what was fetched is not authentic.
+    """
+    return joined(*_fetch_of(instance, 1, cache))
+
+
+def joined(root: TrustedRoot, config: SigningConfig) -> bytes:
+    """Both documents in one (`ClientTrustConfig`, JSON)."""
+    both = ClientTrustConfig(
+        media_type="application/vnd.dev.sigstore.clienttrustconfig.v0.1+json", trusted_root=root, signing_config=config
+    )
+    return both.to_json().encode()
+
+
+def _fetch_of(instance: Instance, rekor: int, cache: Path) -> tuple[TrustedRoot, SigningConfig]:
+    client = Client(tls(None), _TIMEOUT)
+    try:
+        return fetch(instance.repository, instance.first_root(), rekor, cache / instance, client)
+    finally:
+        client.close()
 
 
 def fetch(url: str, first_root: bytes, rekor: int, cache: Path, client: Client) -> tuple[TrustedRoot, SigningConfig]:

@@ -10,32 +10,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from atlas.codes import Code
-from atlas.errors import ClockError, InputError, Rejected
+from atlas.errors import InputError, Rejected
 from atlas.log.alarm import Alarm, Holdings, Order, State
-from atlas.log.checkpoint import Checkpoint, open_checkpoint
+from atlas.log.checkpoint import Checkpoint
 from atlas.log.entry import Entry
 from atlas.log.interface import TiledLog
-from atlas.log.merkle import EMPTY_ROOT, leaf_hash, root_from_inclusion
+from atlas.log.look import MAX_ALARMS, Look
+from atlas.log.merkle import leaf_hash, root_from_inclusion
 from atlas.log.ours import Ours, parse_recorded
 from atlas.log.proof import parse_proof
 from atlas.log.proven import ProvenTree
 from atlas.log.receipt import Receipt
 from atlas.log.tiles import WIDTH
 
-MAX_ALARMS = 100
-"""Of one round: after these the rest is left to the next one."""
 KEEP_EVERY = 16
 """Bundles after which the position is kept: what a killed round has read beyond it is read again."""
 
 
-class Round:
-    """One look at a log.
-
-    Attributes:
-        size: entries that the log shows.
-        read: entries that were looked at.
-        unreadable: entries among them that cannot be read.
-    """
+class Round(Look):
+    """One look at a log whose tree can be read."""
 
     def __init__(
         self,
@@ -47,57 +40,20 @@ class Round:
         entry_of: Callable[[bytes], Entry],
     ) -> None:
         """Begin; `entry_of` makes the log's entry of what the archive keeps of a manifest."""
-        self._entry_of = entry_of
-        self._log, self._state, self._archive, self._order, self._now = log, state, archive, order, now
+        super().__init__(log.pinned, state, archive, order, now)
+        self._log, self._entry_of = log, entry_of
         self._ours = Ours(order.authorities)
-        self._waiting = False
-        self.size = self.read = self.unreadable = 0
 
-    def run(self) -> Iterator[Alarm | State]:
-        """Look; yields alarms, and what is to be kept from there on.
-
-        Raises:
-            AtlasError: if the log or the archive cannot be read; then what was not kept is to be looked at again.
-        """
-        self._note = ""
-        try:
-            # before the archive, whose manifests are there before the log has them
-            self._note = self._log.checkpoint() or ""
-            signed = self._opened(self._note)
-            self.size = signed.size
-            self._tree = ProvenTree(signed, self._log.tiles(signed.size))
-            told = 0
-            for alarm in self._broken_promises():
-                told += 1
-                yield alarm
-                if told == MAX_ALARMS:
-                    return
-            if told or not self._note:
-                return
-            state = self._renewed()
-            yield state
-            yield from self._stale(state)
-            yield from self._scan(state)
-        except Rejected as rejected:
-            yield Alarm.of(rejected, self._note)
-
-    def _opened(self, note: str) -> Checkpoint:
-        pinned = self._log.pinned
-        return open_checkpoint(note, pinned) if note else Checkpoint(pinned.origin, 0, EMPTY_ROOT)
+    def _begin(self) -> None:
+        self._note = self._log.checkpoint() or ""
+        signed = self._opened(self._note)
+        self.size = signed.size
+        self._tree = ProvenTree(signed, self._log.tiles(signed.size))
 
     # ------------------------------------------------------------------------------------------- what was promised
 
-    def _broken_promises(self) -> Iterator[Alarm]:
-        """What contradicts the checkpoints and the receipts that the log has given, each contradiction once."""
-        told: set[tuple[Code, str]] = set()
-        for alarm in self._contradictions():
-            if (alarm.code, alarm.message) not in told:
-                told.add((alarm.code, alarm.message))
-                yield alarm
-
     def _contradictions(self) -> Iterator[Alarm]:
-        kept = (self._state.checkpoint,) if self._state else ()
-        for note in (*kept, *self._order.compare):
+        for note in self._kept():
             yield from self._against(note)
         ahead = ""
         for box, origin, raw in self._archive.receipts():
@@ -119,7 +75,7 @@ class Round:
                 yield Alarm.of(rejected, self._note, f"manifest {box}: ")
         # a receipt may be younger than the checkpoint that was read before it
         if ahead and self._opened(self._log.checkpoint() or "").size < self._opened(ahead).size:
-            yield self._smaller(ahead)
+            yield self._smaller(ahead, self.size, self._note)
         for manifest in self._archive.unlogged():
             self._waiting = True
             self._ours.learn(self._entry_of(manifest.sidecar).canonical_body())
@@ -146,7 +102,7 @@ class Round:
         """What another checkpoint of the log says of the one that it shows."""
         other = self._opened(note)
         if other.size > self.size:
-            yield self._smaller(note)
+            yield self._smaller(note, self.size, self._note)
             return
         root, path = self._tree.prefix(other.size) if other.size < self.size else (self._tree.signed.root, [])
         if root != other.root:
@@ -158,15 +114,6 @@ class Round:
                 checkpoints=(note, self._note),
                 proof={"size": other.size, "root": root.hex(), "consistency": [each.hex() for each in path]},
             )
-
-    def _smaller(self, note: str) -> Alarm:
-        return Alarm(
-            Code.LOG_ROLLED_BACK,
-            f"the log shows {self.size} entries, and has signed a tree of {self._opened(note).size}",
-            expected=f"at least {self._opened(note).size} entries",
-            found=f"{self.size} entries",
-            checkpoints=tuple(filter(None, (note, self._note))),
-        )
 
     def _lost(self, box: str, receipt: Receipt, signed: Checkpoint) -> Iterator[Alarm]:
         """Whether the log shows what it gave a receipt for."""
@@ -187,39 +134,6 @@ class Round:
         self._tree.leaf(receipt.index)
 
     # ------------------------------------------------------------------------------------------- what is shown now
-
-    def _renewed(self) -> State:
-        if beyond := [index for index in self._order.accept if index >= self.size]:
-            raise InputError(
-                f"entry {beyond[0]} cannot be accepted: the log has {self.size} entries, counted from 0",
-                mend="give the index that the alarm names",
-            )
-        before = self._state or State(self._note, self._now)
-        # of a note only the text is the log's word: anybody can add signatures
-        same = before.checkpoint.rpartition("\n\n")[0] == self._note.rpartition("\n\n")[0]
-        return State(
-            self._note,
-            before.seen if same else self._now,
-            0 if self._order.audit else before.position,
-            before.accepted | self._order.accept,
-        )
-
-    def _stale(self, state: State) -> Iterator[Alarm]:
-        if self._order.max_age is None or not (self._order.shared or self._waiting):
-            return
-        if state.seen > self._now:
-            raise ClockError(
-                f"this machine's clock says {self._now:%FT%TZ}, and the log was looked at {state.seen:%FT%TZ}",
-                mend="set the clock",
-            )
-        if self._now - state.seen > self._order.max_age:
-            yield Alarm(
-                Code.LOG_STALE,
-                f"the log has shown the same {self.size} entries since {state.seen:%FT%TZ}, when they were first seen",
-                expected=f"another checkpoint within {self._order.max_age}",
-                found=f"the same since {state.seen:%FT%TZ}",
-                checkpoints=(self._note,),
-            )
 
     def _scan(self, state: State) -> Iterator[Alarm | State]:
         """Look at all entries that were not looked at yet, a bundle at a time."""

@@ -15,6 +15,7 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 
 from atlas.codes import Code
 from atlas.errors import Rejected
+from atlas.identity import Identity
 from atlas.keys import identity_uri
 from atlas.manifest import profile
 from atlas.manifest.parse import Manifest, parse_manifest
@@ -41,6 +42,10 @@ class TrustedManifest:
     """When every certificate of the chain has begun."""
     valid_until: dt.datetime
     """When the first of them ends."""
+    identity: Identity | None = None
+    """Whom a certificate of minutes is for: never of a sidecar."""
+    timestamps: tuple[bytes, ...] = ()
+    """RFC 3161 responses that came with the signature, not yet verified: never with a sidecar."""
 
 
 def verify_manifest(raw: bytes, trust: TrustRoot) -> TrustedManifest:

@@ -172,13 +172,16 @@ def _origins(lineage: Lineage, rules: Rules) -> Iterator[Finding]:
         if ignored:
             found = ", ".join(ignored)[:200]
             yield _finding(Code.OMS_IGNORES_FILES, node.step_path, "a signature of every file", found)
-    if origins.publishers is not None:
-        for node in lineage.published:
-            signer = node.facts.manifest.signer_sha256
-            if not {signer, node.facts.trusted.authority.sha256}.intersection(origins.publishers):
-                kind = "key" if node.facts.manifest.key else "certificate"
-                found = f"{_name(node)}, {kind} sha256:{signer}"
-                yield _finding(Code.ORIGIN_NOT_ALLOWED, node.step_path, "an accepted publisher", found)
+    identities = {(each.issuer, each.subject) for each in origins.identities}
+    for node in lineage.published:
+        signer, identity = node.facts.manifest.signer_sha256, node.facts.trusted.identity
+        named = {signer, node.facts.trusted.authority.sha256}.intersection(origins.publishers or ())
+        if identity and not named and (identity.issuer, identity.subject) not in identities:
+            yield _finding(Code.ORIGIN_NOT_ALLOWED, node.step_path, "an accepted identity", str(identity))
+        if not identity and not named and origins.publishers is not None:
+            kind = "key" if node.facts.manifest.key else "certificate"
+            found = f"{_name(node)}, {kind} sha256:{signer}"
+            yield _finding(Code.ORIGIN_NOT_ALLOWED, node.step_path, "an accepted publisher", found)
     if origins.steps is not None:
         for node, step in lineage.beginnings:
             if step.component not in origins.steps:

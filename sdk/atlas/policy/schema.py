@@ -25,6 +25,15 @@ class Steps(Strict):
     """For a component: the code digests it may have. A component that is not listed may have any."""
 
 
+class SignerIdentity(Strict):
+    """Whom certificates of minutes are for."""
+
+    issuer: str
+    """Address of the OIDC issuer, as the certificate has it."""
+    subject: str
+    """E-mail address or URI, as the certificate has it."""
+
+
 class Origins(Strict):
     """With what the lineage may begin. A list that is given admits what it names and nothing else."""
 
@@ -33,6 +42,9 @@ class Origins(Strict):
     publishers: tuple[Sha256, ...] | None = None
     """SHA-256 of the DER certificates of publishers, of the authorities that issued them, or of publishers' bare keys;
     absent: any that the trust root knows."""
+    identities: tuple[SignerIdentity, ...] = Field(default=(), exclude_if=lambda listed: not listed)
+    """Who may sign without a key of their own (Sigstore), besides those that an authority in `publishers` vouches for:
+    such an authority vouches for everybody."""
     ignored: tuple[str, ...] = Field(default=(), exclude_if=lambda paths: not paths)
     """Files of a model that its signature by OpenSSF Model Signing may leave out: paths within the model."""
     steps: tuple[str, ...] | None = None

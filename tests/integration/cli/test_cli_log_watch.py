@@ -17,6 +17,8 @@ from atlas.log import EmbeddedLog
 from atlas.logs import own_log
 from integration.cli.cli_support import Answer, Here, finish, interrupt_at_default, start
 from integration.cli.test_cli_log_use import ORIGIN, Other, other, use
+from support.rekor1 import Rekor1Double
+from support.rekor1 import serving as serving_rekor
 from unit.log.watch_support import bodies, stranger
 
 __all__ = ["other"]  # a fixture
@@ -202,3 +204,20 @@ def test_looking_until_told(atlas: Here, how: signal.Signals, wrong: bool) -> No
     os.kill(process.pid, how)
     finish(process).expect(1 if wrong else 0)
     atlas("log", "watch").expect(1 if wrong else 0)
+
+
+def test_a_log_of_rekor_v1(atlas: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "PATIENCE", 0.2)
+    atlas("init").expect(0)
+    log = Rekor1Double()
+    with serving_rekor(log) as server:
+        key = atlas.file("log.pem", log.pem)
+        atlas("log", "use", "rekor1", "--url", server.url, "--origin", log.origin, "--public-key", key).expect(0)
+        atlas.signed("a.csv", "a")
+        atlas("log", "watch").expect(0, "3 entries, 1 of ours looked for, nothing is wrong", "cannot be looked for")
+        note = atlas.file("note", log.checkpoint())
+        atlas("log", "watch", "--compare", note, "--origin", log.origin).expect(0)
+        atlas("log", "watch", "--accept", "0", "--origin", log.origin).expect(2, "not looked for")
+        server.log = Rekor1Double(log.origin, log.key)
+        assert codes(atlas("log", "watch")) == ["LogRolledBack"]
+    atlas("log", "watch").expect(2, f"{log.origin} could not be watched")

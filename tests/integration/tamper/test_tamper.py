@@ -39,6 +39,11 @@ class TestControl:
 
         assert received(world, genuine(world)).exit == 0
 
+    def test_model_that_was_signed_keyless_holds(self, world: World) -> None:
+        from integration.tamper.attacks_oms_keyless import sent
+
+        assert sent(world).exit == 0
+
     @pytest.mark.parametrize("name", ["rows.csv", "raw", "data", "test"])
     def test_ancestor_holds(self, world: World, name: str) -> None:
         assert world.verify(world.made[name], policy=world.policy()).exit == 0

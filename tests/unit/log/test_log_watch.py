@@ -11,7 +11,7 @@ import pytest
 
 from atlas.codes import Code
 from atlas.errors import ClockError, InputError
-from atlas.log import merkle, watch
+from atlas.log import look, merkle
 from atlas.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.receipt import parse_receipt
@@ -229,7 +229,7 @@ class TestReceipts:
         assert self.damage(site, log, index=99) == {Code.RECEIPT_INCLUSION_INVALID}
 
     def test_very_many(self, site: Site, log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(watch, "MAX_ALARMS", 3)
+        monkeypatch.setattr(look, "MAX_ALARMS", 3)
         site.archive.add_receipts([(each.manifest.box_sha256, ORIGIN, b"{}") for each in site.logged(log, 5)])
         assert site.look(log) == {Code.RECEIPT_MALFORMED}
         assert len(site.alarms) == 3

@@ -18,7 +18,7 @@ from atlas.canonical import dump_canonical
 from atlas.codes import Code
 from atlas.errors import InputError, StateError, StorageError
 from atlas.keys import issue, new_authority
-from atlas.log import watch
+from atlas.log import look, watch
 from atlas.log.claim import claim_entry
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.entry import Entry
@@ -210,7 +210,7 @@ class TestMany:
         credential = issue(site.issuer, Publisher("thief"), forge.now())
         log.append(bodies(*(entry_of(credential, number) for number in range(600))))
         assert site.look(log) == {Code.LOG_ENTRY_UNKNOWN}
-        assert watch.MAX_ALARMS <= len(site.unknown) <= watch.MAX_ALARMS + WIDTH
+        assert look.MAX_ALARMS <= len(site.unknown) <= look.MAX_ALARMS + WIDTH
         assert site.looked.read < 600
 
 

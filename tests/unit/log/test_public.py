@@ -18,9 +18,10 @@ from sigstore_models.trustroot.v1 import ClientTrustConfig, SigningConfig, Trust
 from tuf.api.metadata import Metadata, Root
 
 from atlas.errors import FetchError, InputError
+from atlas.keyless import certify
 from atlas.log.choice import Instance, PublicChoice
 from atlas.log.public import PublicLogs, parse, resolve
-from atlas.log.trust_config import fetch, find_logs
+from atlas.log.trust_config import fetch, find_logs, joined
 from atlas.trust import PinnedLog
 from atlas.web import Client, tls
 from support.rekor1 import Rekor1Double
@@ -130,6 +131,8 @@ def test_the_real_instances(instance: Instance) -> None:
     assert (len(found.pinned), found.unusable) == (len(root.tlogs), ())
     assert [log.rekor for log in found.pinned] == [1] + [2] * (len(found.pinned) - 1)
     assert isinstance(Metadata[Root].from_bytes(instance.first_root()).signed, Root)
+    with pytest.raises(InputError, match="identity token cannot be used"):  # the configuration can
+        certify("no token", joined(root, config))
 
 
 def test_sigstore_reads_it_alike() -> None:

@@ -18,7 +18,7 @@ from atlas.codes import Code
 from atlas.errors import DocumentError, FetchError, InputError, Rejected
 from atlas.log import Algorithm, Entry, open_checkpoint, parse_receipt, verify_receipt
 from atlas.log.rekor1 import Address1, Rekor1Log
-from atlas.log.rekor1_wire import parse_entry
+from atlas.log.rekor1_wire import MAX_TREES, parse_checkpoints, parse_consistency, parse_entry
 from atlas.log.retry import Patience
 from atlas.trust import PinnedLog
 from atlas.web import MAX_BYTES
@@ -333,3 +333,34 @@ def test_a_log_of_another_version() -> None:
 def test_authorities_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ca\.pem"):
         Rekor1Log(Address1("https://rekor.example", Rekor1Double().pinned, tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        [],
+        {},
+        {"signedTreeHead": 1},
+        {"signedTreeHead": "a", "inactiveShards": {}},
+        {"signedTreeHead": "a", "inactiveShards": [1]},
+        {"signedTreeHead": "a", "inactiveShards": [{"signedTreeHead": None}]},
+        {"signedTreeHead": "a", "inactiveShards": [{"signedTreeHead": "b"}] * (MAX_TREES + 1)},
+    ],
+)
+def test_states_that_are_none(state: object) -> None:
+    with pytest.raises(ValueError, match=r"object|trees|signed tree head"):
+        parse_checkpoints(json.dumps(state).encode())
+
+
+def test_checkpoints_of_all_trees() -> None:
+    state = {"signedTreeHead": "b", "inactiveShards": [{"signedTreeHead": "a"}]}
+    assert parse_checkpoints(json.dumps(state).encode()) == ("b", "a")
+    assert parse_checkpoints(json.dumps({"signedTreeHead": "b", "inactiveShards": None}).encode()) == ("b",)
+
+
+@pytest.mark.parametrize(
+    "proof", [[], {"rootHash": ""}, {"rootHash": "", "hashes": None}, {"rootHash": "", "hashes": ["x"]}]
+)
+def test_consistency_proofs_that_are_none(proof: object) -> None:
+    with pytest.raises(ValueError, match=r"object|hashes|hex"):
+        parse_consistency(json.dumps(proof).encode())

@@ -25,6 +25,7 @@ from atlas.log.claim import claim_entry
 from atlas.log.embedded import EmbeddedLog
 from atlas.log.entry import Algorithm, Entry
 from atlas.log.interface import TiledLog
+from atlas.log.rekor1 import Rekor1Log
 from atlas.log.tiles import TileReader
 from atlas.manifest import Sidecar, sign_statement
 from atlas.statement import Publisher
@@ -87,7 +88,7 @@ class Site:
         return sidecars
 
     def look(
-        self, log: TiledLog, *, now: dt.datetime = NOW, archive: Holdings | None = None, **order: Any
+        self, log: TiledLog | Rekor1Log, *, now: dt.datetime = NOW, archive: Holdings | None = None, **order: Any
     ) -> set[Code]:
         """One round; the codes of its alarms."""
         self.alarms = []

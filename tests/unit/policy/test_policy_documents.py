@@ -279,6 +279,9 @@ CHANGES: list[dict[str, Any]] = [
     {"origins": {**FULL["origins"], "steps": None}},
     {"origins": {**FULL["origins"], "pinned": True}},
     {"origins": {**FULL["origins"], "ignored": [".gitattributes"]}},
+    {"origins": {**FULL["origins"], "identities": [{"issuer": "i", "subject": "s"}]}},
+    {"origins": {**FULL["origins"], "identities": [{"issuer": "i", "subject": "x"}]}},
+    {"origins": {**FULL["origins"], "identities": [{"issuer": "x", "subject": "s"}]}},
     {"evidence": "optional"},
     {"log": "required"},
     {"maxAge": "91d"},
@@ -306,10 +309,14 @@ def test_digest_changes_with_every_field() -> None:
 
 
 ORIGINS = FULL["origins"]
+WHO = {"issuer": "https://issuer.example", "subject": "builder@example.com"}
 NEWER: dict[str, tuple[Any, Any]] = {
     "timestamp": ("optional", "required"),
     "parameters": ([], [RATE]),
-    "origins": ({**ORIGINS, "ignored": []}, {**ORIGINS, "ignored": ["README.md"]}),
+    "origins": (
+        {**ORIGINS, "ignored": [], "identities": []},
+        {**ORIGINS, "ignored": ["README.md"], "identities": [WHO]},
+    ),
 }
 """Rules that the first Atlas did not know: their default, which leaves the digest as it was, and another value."""
 
