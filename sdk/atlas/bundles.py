@@ -214,7 +214,8 @@ def _recorded(home: Home, entry: Entry) -> Receipt:
             "the home keeps signers from the log (`atlas log reveal`), and a bundle's entry shows one to it",
             mend="say `atlas log reveal claim` first, if the log may see it, or sign in another home",
         )
-    open_archive(home).close()  # a home whose log has begun has an archive
+    with open_archive(home) as archive:  # before the log has it, so that no watcher wonders who signed it
+        archive.add_entry(entry.canonical_body())
     try:
         with log_of(home) as log:
             return record_one(log, entry)

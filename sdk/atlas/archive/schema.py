@@ -62,6 +62,14 @@ seal = sa.Table(
 )
 """What is on its way to a log that shall not see the manifest's own entry; gone once there is a receipt."""
 
+entry = sa.Table(
+    "entry",
+    metadata,
+    sa.Column("sha256", _digest, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+"""Entries of the log that are of no manifest: what was exported, so that who watches the log knows them for ours."""
+
 asset = sa.Table(
     "asset",
     metadata,

@@ -139,6 +139,17 @@ class Archive(Closing):
                 for row in rows:
                     self._insert(connection, schema.seal, row)
 
+    def add_entry(self, content: bytes) -> None:
+        """Keep an entry of the log that is of no manifest."""
+        row = {"sha256": hashlib.sha256(content).hexdigest(), "content": content}
+        with self._write() as connection:
+            self._insert(connection, schema.entry, row)
+
+    def entries(self) -> list[bytes]:
+        """All such entries."""
+        with self._read() as connection:
+            return [bytes(content) for (content,) in connection.execute(sa.select(schema.entry.c.content))]
+
     def seals(self) -> dict[str, bytes]:
         """Box digest -> seal, of manifests that have no receipt yet."""
         query = sa.select(schema.seal.c.box_sha256, schema.seal.c.content)

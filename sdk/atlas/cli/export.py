@@ -1,6 +1,5 @@
 """`atlas export`: what other tools read of an artifact: SLSA provenance, or its own signature in a Sigstore bundle."""
 
-import json
 from pathlib import Path
 
 import click
@@ -11,8 +10,6 @@ from atlas.cli.session import session
 from atlas.cli.terminal import home_option, print_findings, publisher_option, write_file
 from atlas.cli.verify import judge
 from atlas.errors import InputError
-from atlas.log import parse_receipt
-from atlas.log.checkpoint import peek_checkpoint
 from atlas.slsa import dump_provenance
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -67,8 +64,6 @@ def export(
             made = bundle_claim(opened.home, manifest, bare=bool(bare_key))
         else:
             raise InputError(f"{target}: its signature is a Sigstore bundle already", mend="hand on its .sig file")
-    if form == "slsa" and not bare_key:
-        _tell_watchers(made)
     if message:
         write_file(message, manifest.to_be_signed)
     if bare_key:
@@ -78,17 +73,3 @@ def export(
     else:
         write_file(output, made.bundle.to_bytes())
     return 0
-
-
-def _tell_watchers(made: LoggedBundle) -> None:
-    """An export is of no manifest, so whoever watches the log would have to ask who signed it."""
-    [entry] = made.bundle.log_entries
-    receipt = parse_receipt(json.dumps(entry))
-    if receipt.promise:
-        return  # a Rekor v1 is not watched
-    origin = peek_checkpoint(receipt.checkpoint).origin
-    click.echo(
-        f"atlas: logged in {origin} at index {receipt.proof_index}; "
-        f"its watcher is told so by `atlas log watch --origin '{origin}' --accept {receipt.proof_index}`",
-        err=True,
-    )

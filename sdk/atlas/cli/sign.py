@@ -86,6 +86,8 @@ def sign(
 def _check_options(
     form: str, publisher: str | None, token: Path | None, trust_config: Path | None, *, staging: bool
 ) -> None:
+    if publisher is not None and not publisher.strip():
+        raise InputError("--publisher: is empty", mend="say in whose name it is signed")
     if token is None and (trust_config or staging):
         raise InputError("--trust-config and --staging are of --identity-token", mend="give the token, too")
     if token is not None and form != "oms":

@@ -107,5 +107,8 @@ class Holdings(Protocol):
     def manifest(self, box_sha256: str) -> HeldManifest | None:
         """The manifest with this box digest."""
 
+    def entries(self) -> Sequence[bytes]:
+        """Entries that were logged for other reasons than a manifest."""
+
     def unlogged(self) -> Sequence[HeldManifest]:
         """Manifests without any receipt."""

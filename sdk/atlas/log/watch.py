@@ -76,6 +76,8 @@ class Round(Look):
         # a receipt may be younger than the checkpoint that was read before it
         if ahead and self._opened(self._log.checkpoint() or "").size < self._opened(ahead).size:
             yield self._smaller(ahead, self.size, self._note)
+        for body in self._archive.entries():
+            self._ours.learn(body)
         for manifest in self._archive.unlogged():
             self._waiting = True
             self._ours.learn(self._entry_of(manifest.sidecar).canonical_body())

@@ -305,12 +305,13 @@ def test_nothing_is_left_behind(atlas: Here) -> None:
 
 
 def test_what_is_revoked_during_an_import_stays_revoked(atlas: Here) -> None:
-    model = atlas.file("model.bin", "weights")
-    atlas("sign", model, "--format", "oms").expect(0)
+    model, others = atlas.file("model.bin", "weights"), atlas.folder / "others"
+    atlas("init", "--home", others).expect(0)
+    atlas("sign", model, "--format", "oms", "--home", others).expect(0)
     kept = model.with_name("model.bin.sig").read_bytes()
-    signature = atlas.folder / "signature"
+    signature, pinned = atlas.folder / "signature", others / "ca.pem"
     os.mkfifo(signature)
-    pinned = atlas.file("acme.pem", forge.authority("acme").certificate.public_bytes(serialization.Encoding.PEM))
+    atlas("init").expect(0)
 
     def revoke_meanwhile() -> None:
         with signature.open("wb") as pipe:  # opens when the import, which has read the trust root, asks for it

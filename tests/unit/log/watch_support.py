@@ -176,6 +176,9 @@ class During:
     def manifest(self, box_sha256: str) -> Any:
         return self._archive.manifest(box_sha256)
 
+    def entries(self) -> Any:
+        return self._archive.entries()
+
     def unlogged(self) -> Any:
         return self._archive.unlogged()
 
