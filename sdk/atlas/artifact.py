@@ -89,17 +89,6 @@ def measure(path: Path, progress: Progress | None = None) -> Measurement:
     raise MeasureError(f"{path}: neither a file nor a directory", mend="name a file or a directory")
 
 
-def measure_file(path: Path, progress: Progress | None = None) -> Measurement:
-    """Like `measure`, for what must be a file.
-
-    Raises:
-        MeasureError: also if it is a directory.
-    """
-    if os.path.isdir(path):  # noqa: PTH112  unlike pathlib's, it answers where a folder may not be entered
-        raise MeasureError(f"{path}: is a directory, not a file", mend="name a file inside it")
-    return measure(path, progress)
-
-
 def measure_properties(properties: Mapping[str, Any]) -> Measurement:
     """Measure key-value metadata.
 

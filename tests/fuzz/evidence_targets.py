@@ -19,7 +19,7 @@ from atlas.evidence.tdx.quote import parse_quote
 from atlas.evidence.tdx.replay import check_replay
 from atlas.evidence.tdx.verify import platform_of, verify_quote
 from fuzz.mutate import BYTES, JSON
-from fuzz.targets import Seed, Target, Violation
+from fuzz.target import Seed, Target, Violation
 from support.eventlogs import dump_event_log
 
 

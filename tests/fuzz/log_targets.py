@@ -8,7 +8,7 @@ from atlas.log.ours import Ours, parse_recorded
 from atlas.statement import Publisher
 from atlas.trust import Authority, Role
 from fuzz.mutate import JSON
-from fuzz.targets import Seed, Target
+from fuzz.target import Seed, Target
 from support import forge
 from unit.log.watch_support import entry_of
 

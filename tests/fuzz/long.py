@@ -24,7 +24,8 @@ if __name__ == "__main__":
     sys.path[:1] = [str(_ROOT / each) for each in ("tests", "sdk", "components")]
 
 from fuzz.mutate import mutate
-from fuzz.targets import Seed, Target, Violation, make_targets
+from fuzz.target import Seed, Target, Violation
+from fuzz.targets import make_targets
 
 BATCH = 500
 GROWTH = 128 << 20

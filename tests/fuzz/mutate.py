@@ -4,6 +4,7 @@ Each operator takes a source of chance and a document, and returns another one. 
 document no longer has falls back to bytes, so that operators can follow each other in any order.
 """
 
+import copy
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -143,12 +144,17 @@ def _set(slot: tuple[Any, int], value: Any) -> None:
     container[position] = (container[position][0], value) if isinstance(container, _Pairs) else value
 
 
+def _value(chance: Random) -> Any:
+    """One of the values, for this mutant alone: it may be edited in its turn."""
+    return copy.deepcopy(chance.choice(_JSON_VALUES))
+
+
 def _change_json(chance: Random, slots: list[tuple[Any, int]]) -> None:
     slot = chance.choice(slots)
     container, position = slot
     match chance.randrange(8):
         case 0 | 1 | 2:
-            _set(slot, chance.choice(_JSON_VALUES))
+            _set(slot, _value(chance))
         case 3:
             _set(slot, _get(chance.choice(slots)) if chance.random() < 0.5 else str(_get(slot))[:50])
         case 4:
@@ -161,9 +167,9 @@ def _change_json(chance: Random, slots: list[tuple[Any, int]]) -> None:
             container[position] = (new, value)
         case _:
             container.append(
-                (chance.choice(("extra", "name", "uri")), chance.choice(_JSON_VALUES))
+                (chance.choice(("extra", "name", "uri")), _value(chance))
                 if isinstance(container, _Pairs)
-                else chance.choice(_JSON_VALUES)
+                else _value(chance)
             )
 
 

@@ -16,7 +16,7 @@ from atlas.log.claim import claim_entry
 from atlas.statement import Publisher, dump_statement
 from atlas.trust import PublisherKey, TrustRoot
 from fuzz.mutate import BYTES, JSON
-from fuzz.targets import Seed, Target
+from fuzz.target import Seed, Target
 from support import forge
 from unit.interop.interop_support import KEY, measured, signature, signed_model, spki
 

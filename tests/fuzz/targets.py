@@ -1,17 +1,8 @@
-"""What is fuzzed: readers of bytes that somebody else wrote, and what must hold for each mutant.
+"""What is fuzzed: readers of bytes that somebody else wrote."""
 
-Only `AtlasError` comes out (from a proof's reader: `Rejected`), soon, and what is accepted means what the original
-means. A document that is not signed has no meaning to keep: there, an independent reading of the bytes must agree.
-"""
-
-import contextlib
 import datetime as dt
 import hashlib
 import json
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -38,110 +29,18 @@ from atlas.revocation import Cut, Revocation, Subject, TreeHead
 from atlas.statement import SALT_BYTES, Publisher, dump_statement, parse_statement
 from atlas.trust import Authority, PinnedLog, Role, TrustRoot
 from atlas.trust_file import parse_trust_root
-from fuzz.mutate import JSON, JUMBF, TRUST_FILE, YAML, Operator, edit_cbor
+from fuzz.evidence_targets import evidence_targets
+from fuzz.executor_targets import executor_target
+from fuzz.log_targets import log_targets
+from fuzz.mutate import JSON, JUMBF, TRUST_FILE, YAML, edit_cbor
+from fuzz.oms_targets import oms_targets
+from fuzz.target import Seed, Target, Violation, same
 from support import forge
 from support.rekor1 import Rekor1Double
 
-SLOWEST = 1.0
-"""Seconds of processor time that one mutant may take."""
-HUNG = 6.0
-"""Seconds of processor time after which a reader is stopped."""
 NESTED_YAML = 5.0
-"""The same for YAML: PyYAML's time grows with the square of the nesting, until Python's recursion limit ends it."""
-
-
-class _Hung(BaseException):
-    """Raised inside of a reader that does not come back; no `except Exception` stops it."""
-
-
-class Violation(AssertionError):
-    """A mutant did what none may do."""
-
-    def __init__(self, target: str, what: str, mutant: bytes) -> None:
-        super().__init__(f"{target}: {what}\n{mutant[:4000].hex()}")
-        self.mutant = mutant
-        self.what = what
-
-
-@contextlib.contextmanager
-def _watched() -> Iterator[None]:
-    """Stop what runs for too long. By a signal, so only in the main thread."""
-
-    def stop(_number: int, _frame: object) -> None:
-        raise _Hung
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, HUNG)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
-@dataclass(frozen=True)
-class Seed:
-    """An honest document."""
-
-    name: str
-    raw: bytes
-    judge: Callable[[bytes], object]
-    """Reads a mutant: what it means; raises `AtlasError`."""
-    operators: Mapping[str, Operator]
-    meaning: object = None
-    """What every mutant that is accepted must mean; None where `judge` itself sees to that."""
-    finish: Callable[[Random, bytes], bytes] | None = None
-    """Applied after the operators."""
-
-
-@dataclass
-class Target:
-    """A reader under test."""
-
-    name: str
-    refusal: type[AtlasError]
-    """All that may come out."""
-    seeds: tuple[Seed, ...]
-    limit: float = SLOWEST
-    slowest: float = field(default=0.0)
-
-    def check(self, seed: Seed, mutant: bytes) -> str:
-        """Read one mutant.
-
-        Returns:
-            `accepted`, or the code (or type) of the refusal.
-
-        Raises:
-            Violation: if anything else happens.
-        """
-        began = time.thread_time()
-        try:
-            with _watched():
-                meaning = seed.judge(mutant)
-        except self.refusal as error:
-            outcome = error.code.value if isinstance(error, Rejected) else type(error).__name__
-            if not str(error):
-                raise Violation(self.name, f"{outcome} without a message", mutant) from error
-        except Violation:
-            raise
-        except _Hung as error:
-            raise Violation(self.name, f"{seed.name}: hangs", mutant) from error
-        except Exception as error:
-            raise Violation(self.name, f"{seed.name}: {type(error).__name__}: {error}", mutant) from error
-        else:
-            outcome = "accepted"
-            if seed.meaning is not None and meaning != seed.meaning:
-                raise Violation(self.name, f"{seed.name}: accepted with another meaning", mutant)
-        took = time.thread_time() - began
-        self.slowest = max(self.slowest, took)
-        if took > self.limit:
-            raise Violation(self.name, f"{seed.name}: took {took:.1f} s", mutant)
-        return outcome
-
-
-def _same(condition: bool, target: str, what: str, raw: bytes) -> None:
-    if not condition:
-        raise Violation(target, what, raw)
+"""Seconds of processor time that one mutant in YAML may take: PyYAML's time grows with the square of the nesting, until
+Python's recursion limit ends it."""
 
 
 # ------------------------------------------------------------------------------------------------ sidecar
@@ -171,7 +70,7 @@ def _read_forged(trust: TrustRoot, trusted: bool, raw: bytes) -> object:
     """A signer may say what it likes; but what an unknown one says is never accepted."""
     _meaning(parse_manifest(raw))
     verified = verify_manifest(raw, trust)
-    _same(trusted, "sidecar", "an unknown signer was accepted", raw)
+    same(trusted, "sidecar", "an unknown signer was accepted", raw)
     return _meaning(verified.manifest)
 
 
@@ -312,7 +211,7 @@ def _receipts_1(entry: Entry) -> list[Seed]:
 def _read_statement(raw: bytes) -> object:
     """One statement has one form: what is accepted is written again byte for byte."""
     statement = parse_statement(raw)
-    _same(dump_statement(statement) == raw, "statement", "accepted in another form than its own", raw)
+    same(dump_statement(statement) == raw, "statement", "accepted in another form than its own", raw)
     return statement
 
 
@@ -320,7 +219,7 @@ def _read_disclosure(raw: bytes) -> object:
     """One disclosure has one form, too."""
     read = parse_disclosure(to_base64url(raw))
     salt = json.loads(raw)[0]
-    _same(dump_canonical([salt, read.name, read.value]) == raw, "disclosure", "accepted in another form", raw)
+    same(dump_canonical([salt, read.name, read.value]) == raw, "disclosure", "accepted in another form", raw)
     return read
 
 
@@ -382,20 +281,20 @@ def _plain(raw: bytes) -> Any:
 
 def _read_policy(raw: bytes) -> object:
     policy = parse_policy(raw)
-    _same(len(policy.sha256) == 64, "document", "a policy without a digest", raw)
-    _same(Policy.model_validate(_plain(raw)) == policy, "document", "another reader takes the policy differently", raw)
+    same(len(policy.sha256) == 64, "document", "a policy without a digest", raw)
+    same(Policy.model_validate(_plain(raw)) == policy, "document", "another reader takes the policy differently", raw)
     return policy
 
 
 def _read_trust(raw: bytes) -> object:
     trust = parse_trust_root(raw)
     again = parse_trust_root(json.dumps(trust.to_json()).encode())
-    _same(again.sha256 == trust.sha256, "document", "a trust root changes when it is written", raw)
+    same(again.sha256 == trust.sha256, "document", "a trust root changes when it is written", raw)
     spec = _plain(raw)["spec"]
     named = [each["name"] for each in spec.get("authorities", ())]
-    _same([each.name for each in trust.authorities] == named, "document", "other authorities than stand there", raw)
+    same([each.name for each in trust.authorities] == named, "document", "other authorities than stand there", raw)
     for log in trust.logs:
-        _same(len(log.key_id) == 32, "document", "a log without a key id", raw)
+        same(len(log.key_id) == 32, "document", "a log without a key id", raw)
     return trust
 
 
@@ -422,88 +321,13 @@ def _documents() -> Target:
     return Target("document", AtlasError, seeds, NESTED_YAML)
 
 
-# ------------------------------------------------------------------------------------------------ executor input
-
-_EXECUTOR_INPUT = {
-    "inputs": {
-        "parameterValues": {"epochs": 3, "rate": 0.1, "names": ["a", "é"], "flag": True},
-        "artifacts": {
-            "data": {
-                "artifacts": [
-                    {
-                        "name": "data",
-                        "type": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
-                        "uri": "minio://bucket/run/data",
-                        "metadata": {"rows": 12, "_kfp_workspace": False},
-                    },
-                    {"name": "data2", "type": {"instanceSchema": "title: kfp.Dataset\ntype: object\n"}, "uri": "/x/y"},
-                ]
-            }
-        },
-    },
-    "outputs": {
-        "parameters": {"best": {"outputFile": "/tmp/kfp/outputs/best"}},
-        "artifacts": {
-            "model": {
-                "artifacts": [{"type": {"schemaTitle": "system.Model"}, "uri": "oci://reg/model", "metadata": {}}]
-            },
-            "atlas_provenance": {"artifacts": [{"uri": "minio://bucket/run/provenance", "custom_path": ""}]},
-            "executor-logs": {"artifacts": [{"uri": "s3://bucket/logs"}]},
-        },
-        "outputFile": "/tmp/kfp_outputs/output_metadata.json",
-    },
-}
-_EXECUTOR_OUTPUT = {
-    "parameterValues": {"best": 0.97},
-    "artifacts": {"model": {"artifacts": [{"name": "model", "uri": "minio://b/m", "metadata": {"framework": "x"}}]}},
-}
-
-
-def _read_executor_input(raw: bytes) -> object:
-    from atlas_components.executor import parse_executor_input
-
-    read = parse_executor_input(raw)
-    told = json.loads(raw)
-    parameters = (told.get("inputs") or {}).get("parameterValues") or {}
-    _same(read.parameters == parameters, "executor", "other parameters than stand there", raw)
-    _same(bool(read.provenance and read.output_file), "executor", "no place for the provenance", raw)
-    for each in read.outputs:
-        _same("/" not in each.name and each.name not in ("", ".", ".."), "executor", "an output's name leads away", raw)
-    for each in (*read.inputs, *read.outputs):
-        (each.path + each.uri + each.schema).encode()  # no halves of surrogate pairs
-        _same("\0" not in each.path, "executor", "a path with NUL", raw)
-    json.dumps(read.parameters, ensure_ascii=False).encode()
-    return read
-
-
-def _read_executor_output(raw: bytes) -> object:
-    from atlas_components.executor import parse_executor_input, parse_executor_output
-
-    read = parse_executor_output(raw)
-    _same(read.document == (json.loads(raw) if raw.strip() else {}), "executor", "another document", raw)
-    for each in parse_executor_input(json.dumps(_EXECUTOR_INPUT)).outputs:
-        read.applied(each).path.encode()
-    return read
-
-
-def _executor() -> Target:
-    given = Seed("executor input", json.dumps(_EXECUTOR_INPUT).encode(), _read_executor_input, JSON)
-    indented = Seed("indented", json.dumps(_EXECUTOR_INPUT, indent=1).encode(), _read_executor_input, JSON)
-    said = Seed("executor output", json.dumps(_EXECUTOR_OUTPUT).encode(), _read_executor_output, JSON)
-    return Target("executor", AtlasError, (given, indented, said))
-
-
 def make_targets(folder: Path) -> tuple[Target, ...]:
     """All targets; each seed is accepted, and means what it should.
 
     Args:
         folder: for the log whose receipts are fuzzed.
     """
-    from fuzz.evidence_targets import evidence_targets
-    from fuzz.log_targets import log_targets
-    from fuzz.oms_targets import oms_targets
-
-    own = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _documents(), _executor())
+    own = (_sidecars(), _forged_sidecars(), _receipts(folder), _statements(), _documents(), executor_target())
     targets = (*own, *evidence_targets(forge.now()), *log_targets(forge.now()), *oms_targets())
     for target in targets:
         for seed in target.seeds:

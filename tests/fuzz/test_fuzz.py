@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from atlas.errors import InputError
 from fuzz.long import BATCH, mutants, plan, rss
 from fuzz.mutate import LARGEST, mutate
-from fuzz.targets import Seed, Target, Violation, make_targets
+from fuzz.target import Seed, Target, Violation
+from fuzz.targets import make_targets
 
 pytestmark = [
     pytest.mark.fuzz,
@@ -123,7 +124,7 @@ def _mute(_raw: bytes) -> object:
     ],
 )
 def test_a_violation_is_noticed(monkeypatch: pytest.MonkeyPatch, judge: object, meaning: object, what: str) -> None:
-    monkeypatch.setattr("fuzz.targets.HUNG", 0.1)
+    monkeypatch.setattr("fuzz.target.HUNG", 0.1)
     seed = Seed("seed", b"original", judge, {}, meaning)  # type: ignore[arg-type]
     with pytest.raises(Violation, match=what) as caught:
         Target("target", InputError, (seed,)).check(seed, b"mutant")

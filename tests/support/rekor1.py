@@ -11,9 +11,7 @@ import hashlib
 import json
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,7 +25,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from atlas.log import Entry, Receipt, leaf_hash
 from atlas.log.merkle import consistency_path, inclusion_path, node_hash, range_hash
 from atlas.log.rekor1_wire import parse_entry
+from atlas.spki import dump_spki
 from atlas.trust import PinnedLog
+from support import faults
+from support.serving import running
 
 ORIGIN = "rekor.test"
 TREE = 2605736670972794746
@@ -93,8 +94,7 @@ class Rekor1Double:
 
     @property
     def spki(self) -> bytes:
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        return self.key.public_key().public_bytes(serialization.Encoding.DER, form)
+        return dump_spki(self.key.public_key())
 
     @property
     def pem(self) -> bytes:
@@ -191,51 +191,19 @@ def accepted(request: bytes) -> bytes:
     return rfc8785.dumps({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec_written})
 
 
-Fault = Callable[["Handler"], bool]
-"""What is done instead of answering; False: nothing, answer as the log does."""
-
-
-class Server(ThreadingHTTPServer):
-    """The log over HTTP; the next fault, if there is one, befalls the next request of `method`."""
-
-    daemon_threads = True
-    request_queue_size = 128
+class Server(faults.Server):
+    """The log over HTTP."""
 
     def __init__(self, log: Rekor1Double) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.log = log
-        self.faults: list[Fault] = []
-        self.method = "POST"
-        self.asked: Counter[str] = Counter()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Connections that are cut are what is tested."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(faults.Handler):
     server: Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
-
-    def do_GET(self) -> None:
-        self.serve_one()
-
-    def do_POST(self) -> None:
-        self.serve_one()
-
-    def serve_one(self) -> None:
-        self.sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.asked[self.command] += 1
-        with self.server.log.lock:
-            due = bool(self.server.faults) and self.command == self.server.method
-            fault = self.server.faults.pop(0) if due else None
-        if fault is None or not fault(self):
-            self.answer(*self.honest())
 
     def honest(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the answer that Rekor would give."""
@@ -268,27 +236,9 @@ class Handler(BaseHTTPRequestHandler):
             return 201, place, json.dumps(log.answer(index)).encode()
         return 404, {}, b"{}"
 
-    def answer(self, status: int, headers: dict[str, str], body: bytes, length: int | None = None) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
 
 @contextlib.contextmanager
 def serving(log: Rekor1Double) -> Iterator[Server]:
     """The log at an address of its own."""
-    server = Server(log)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(Server(log)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -5,7 +5,6 @@ import contextlib
 import datetime as dt
 import functools
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from atlas.trust import PinnedLog
+from support.serving import running, url_of
 
 BEGUN = "2026-01-01T00:00:00Z"
 
@@ -106,11 +106,5 @@ class _Quiet(SimpleHTTPRequestHandler):
 def serving_files(folder: Path) -> Iterator[str]:
     """The folder over HTTP."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server):
+        yield url_of(server)

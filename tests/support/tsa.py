@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from rfc3161_client import TimestampRequestBuilder
 
 from atlas.trust import TimestampAuthority
+from support.serving import running, url_of
 
 PURPOSE = ExtendedKeyUsageOID.TIME_STAMPING
 _CONFIG = """
@@ -97,14 +98,8 @@ def served(tsa: Tsa) -> Iterator[str]:
 
     lock = threading.Lock()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server):
+        yield url_of(server)
 
 
 def _certificate(

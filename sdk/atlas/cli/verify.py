@@ -19,7 +19,7 @@ from atlas.document import read_input
 from atlas.errors import InputError
 from atlas.lineage import Lineage
 from atlas.lineage.attested import attested_by
-from atlas.lineage.render import MARKS, visible
+from atlas.lineage.picture import MARKS, visible
 from atlas.opening import Disclosures
 from atlas.policy import Policy, default_policy, load_policy, with_references
 from atlas.policy.evidence import ReferenceValues, parse_references

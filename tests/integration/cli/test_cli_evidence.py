@@ -260,7 +260,7 @@ def test_import(atlas: Here, real_data: Path) -> None:
 
 def test_old_collateral_does_not_undo_what_is_known(atlas: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """Collateral of then is for evidence of then; what is as new as what is known must not be older in anything."""
-    monkeypatch.setattr("atlas.cli.evidence.intel_root", simulated_root)
+    monkeypatch.setattr("atlas.cli.evidence_collateral.intel_root", simulated_root)
 
     def give(name: str, **numbers: Any) -> Path:
         return atlas.file(f"{name}.json", platform().collateral(NOW, **numbers).raw)
@@ -303,7 +303,7 @@ def test_fetch(atlas: Here) -> None:
 
 def test_fetch_over_tls(atlas: Here, quote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a real server; the simulator's root stands for Intel's, whose collateral of today no test can have."""
-    monkeypatch.setattr("atlas.cli.evidence.intel_root", simulated_root)
+    monkeypatch.setattr("atlas.cli.evidence_collateral.intel_root", simulated_root)
     authority = certify("authority of TLS", ca=True)
     ca_file = atlas.file("ca.pem", authority.pem)
     fmspc = platform().machine.fmspc.hex()
@@ -325,7 +325,7 @@ def test_one_platform_that_there_is_none_of_keeps_no_other_waiting(
     atlas: Here, quote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the archive has evidence of is not verified: a forged quote names what it likes."""
-    monkeypatch.setattr("atlas.cli.evidence.intel_root", simulated_root)
+    monkeypatch.setattr("atlas.cli.evidence_collateral.intel_root", simulated_root)
     authority = certify("authority of TLS", ca=True)
     ca_file = atlas.file("ca.pem", authority.pem)
     bogus = platform().sibling(NOW, UnsafeSimulatedMachine(fmspc=bytes(6))).quote(b"r" * 64)

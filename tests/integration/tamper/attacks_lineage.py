@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from atlas.codes import Code
-from atlas.lineage import graph
+from atlas.lineage import walk
 from atlas.manifest import Sidecar, profile
 from atlas.statement import Link, Statement, Step
 from integration.tamper.registry import Part, attack
@@ -172,7 +172,7 @@ def cycle(world: World) -> Outcome:
 def lineage_without_an_end(world: World) -> Outcome:
     """Archives more ancestors than a verifier is willing to follow (with the limit lowered to three)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graph, "MAX_MANIFESTS", 3)
+        patch.setattr(walk, "MAX_MANIFESTS", 3)
         return world.verify(policy=world.policy())
 
 

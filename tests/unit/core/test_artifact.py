@@ -20,7 +20,6 @@ from atlas.artifact import (
     POOLED,
     Kind,
     measure,
-    measure_file,
     measure_properties,
     parse_index,
 )
@@ -105,26 +104,15 @@ class TestFile:
         with pytest.raises(MeasureError, match="neither a file nor a directory"):
             measure(tmp_path / "fifo")
 
-    def test_directory_is_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(MeasureError, match="is a directory"):
-            measure_file(tmp_path)
-
-    def test_measure_file_measures(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "f")
-
-        assert measure_file(path) == measure(path)
-
-    @pytest.mark.parametrize("function", ["measure", "measure_file"])
     @pytest.mark.parametrize("mode", [("f", 0o000), (".", 0o000)], ids=["file", "folder"])
-    def test_unreadable(self, function: str, mode: tuple[str, int]) -> None:
+    def test_unreadable(self, mode: tuple[str, int]) -> None:
         with unprivileged.folder() as folder:
             unprivileged.give(write(folder / "f"))
             (folder / mode[0]).chmod(mode[1])
 
             done = unprivileged.run(
-                f"from pathlib import Path\nfrom atlas.artifact import {function}\n"
-                "from atlas.errors import MeasureError",
-                f"try: {function}(Path(sys.argv[1]))\n"
+                "from pathlib import Path\nfrom atlas.artifact import measure\nfrom atlas.errors import MeasureError",
+                "try: measure(Path(sys.argv[1]))\n"
                 "except MeasureError as error: print('refused:', error, '|', error.mend)",
                 folder / "f",
             )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -17,6 +16,7 @@ from atlas.interop.bundle import Bundle, key_hint
 from atlas.interop.dsse import IN_TOTO, sign_envelope
 from atlas.interop.oms import GIT_PATHS, SINGLE_FILE, SignedModel, dump_statement
 from atlas.keys import Credential
+from atlas.spki import dump_spki
 from atlas.trust import PublisherKey, TrustRoot
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -25,7 +25,7 @@ NOBODY = TrustRoot((), ())
 
 
 def spki(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return dump_spki(key.public_key())
 
 
 def keyed(key: ec.EllipticCurvePrivateKey = KEY, name: str = "acme") -> TrustRoot:

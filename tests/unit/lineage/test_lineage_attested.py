@@ -8,7 +8,8 @@ from dataclasses import replace
 from atlas.evidence.appraise import Appraisal
 from atlas.lineage import Facts
 from atlas.lineage.attested import attested_by
-from atlas.lineage.render import draw, to_dot, to_json, to_mermaid, to_text
+from atlas.lineage.picture import draw
+from atlas.lineage.render import to_dot, to_json, to_mermaid, to_text
 from atlas.lineage.svg import to_svg
 from atlas.trust import intel_root
 from unit.lineage import pictures

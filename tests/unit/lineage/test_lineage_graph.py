@@ -11,7 +11,7 @@ import pytest
 from atlas.archive import Stored
 from atlas.artifact import EMPTY_SHA256, Kind
 from atlas.codes import Code
-from atlas.lineage import graph
+from atlas.lineage import walk
 from atlas.log import EmbeddedLog, parse_receipt
 from atlas.log.claim import claim_entry
 from atlas.manifest import parse_manifest, sign_statement
@@ -319,7 +319,7 @@ def _pad(box: forge.Box) -> None:
 
 
 def test_too_large(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "MAX_MANIFESTS", 3)
+    monkeypatch.setattr(walk, "MAX_MANIFESTS", 3)
     made = chain(world, 3)
     assert only(world.verify(made[-1]), Code.LINEAGE_TOO_LARGE).expected == "at most 3 manifests"
     assert world.verify(made[-2]).holds

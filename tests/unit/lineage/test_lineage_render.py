@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from atlas.lineage.render import MAX_DEPTH, Arrow, draw, shorten_path, to_dot, to_json, to_mermaid, to_text, visible
+from atlas.lineage.picture import Arrow, draw, shorten_path, visible
+from atlas.lineage.render import MAX_DEPTH, to_dot, to_json, to_mermaid, to_text
 from unit.lineage import pictures
 from unit.lineage.lineage_world import World, chain, found, sha
 from unit.lineage.pictures import HOSTILE, judged

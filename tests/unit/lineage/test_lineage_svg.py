@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from atlas.lineage.render import draw, visible
-from atlas.lineage.svg import Layout, lay_out, to_svg
+from atlas.lineage.layout import Layout, lay_out
+from atlas.lineage.picture import draw, visible
+from atlas.lineage.svg import to_svg
 from unit.lineage import pictures
 from unit.lineage.lineage_world import Indexed, World, chain
 from unit.lineage.pictures import Drawn, judged
@@ -162,7 +163,7 @@ def test_a_thousand_manifests(crowd: Drawn) -> None:
 def test_so_many_bends_that_arrows_are_drawn_straight(crowd: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = draw(crowd.lineage, crowd.verdict)
     bent = lay_out(picture.boxes, picture.arrows)
-    monkeypatch.setattr("atlas.lineage.svg._MAX_BENDS", 10)
+    monkeypatch.setattr("atlas.lineage.layout._MAX_BENDS", 10)
     straight = lay_out(picture.boxes, picture.arrows)
     assert max(len(each.spots) for each in bent.routes) > 2
     assert max(len(each.spots) for each in straight.routes) == 2
@@ -175,7 +176,7 @@ def _places(layout: Layout) -> list[tuple[float, float, float, float]]:
 
 
 def test_a_lineage_deeper_than_the_stack(world: World, tmp_path: Path) -> None:
-    from atlas.lineage.render import Arrow, Box
+    from atlas.lineage.picture import Arrow, Box
 
     depth = 3000
     boxes = {

@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 from atlas.codes import Code
@@ -18,6 +18,7 @@ from atlas.log.encoding import to_base64
 from atlas.log.entry import Algorithm, Entry
 from atlas.log.interface import TransparencyLog
 from atlas.log.receipt import Receipt
+from atlas.spki import dump_spki
 from atlas.trust import PinnedLog
 
 ORIGIN = "log.test/atlas"
@@ -28,7 +29,7 @@ SIGNER = ec.derive_private_key(0xA71A5, ec.SECP256R1())
 
 
 def spki(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return dump_spki(key.public_key())
 
 
 def make_entry(seed: object) -> Entry:

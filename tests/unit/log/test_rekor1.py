@@ -23,7 +23,8 @@ from atlas.log.retry import Patience
 from atlas.trust import PinnedLog
 from atlas.web import MAX_BYTES
 from support import forge
-from support.rekor1 import Fault, Handler, Rekor1Double, Server, accepted, serving
+from support.faults import Fault, cut, half, rewritten, status, taken_and_cut
+from support.rekor1 import Rekor1Double, Server, accepted, serving
 from unit.log.log_support import LOG_KEY, ORIGIN, make_entry, record, spki
 
 
@@ -48,45 +49,6 @@ def world() -> Iterator[World]:
         address = Address1(server.url, log.pinned, timeout=5, patience=20)
         with Rekor1Log(address, Patience(address.patience, slept.append, lambda: sum(slept))) as client:
             yield World(log, server, client, slept)
-
-
-def status(code: int, body: bytes = b"{}", *, place: str | None = None) -> Fault:
-    def fault(handler: Handler) -> bool:
-        handler.answer(code, {} if place is None else {"Location": place}, body)
-        return True
-
-    return fault
-
-
-def cut(handler: Handler) -> bool:
-    """The connection ends before the log has heard of it."""
-    handler.close_connection = True
-    handler.connection.close()
-    return True
-
-
-def taken_and_cut(handler: Handler) -> bool:
-    """The log takes the entry, and nobody hears of it."""
-    handler.honest()
-    return cut(handler)
-
-
-def half(handler: Handler) -> bool:
-    """An answer that breaks off."""
-    code, headers, body = handler.honest()
-    handler.answer(code, headers, body[: len(body) // 2], len(body))
-    handler.close_connection = True
-    return True
-
-
-def rewritten(old: bytes, new: bytes) -> Fault:
-    def fault(handler: Handler) -> bool:
-        code, headers, body = handler.honest()
-        assert old in body
-        handler.answer(code, headers, body.replace(old, new))
-        return True
-
-    return fault
 
 
 def test_entries_are_recorded_in_their_order(world: World) -> None:
@@ -194,7 +156,7 @@ def test_an_entry_that_the_log_refuses(world: World) -> None:
 
 @pytest.mark.parametrize("code", [301, 401, 403, 404, 405, 418])
 def test_answers_that_will_not_change(world: World, code: int) -> None:
-    world.server.faults = [status(code, place=f"{world.server.url}/elsewhere")]
+    world.server.faults = [status(code, Location=f"{world.server.url}/elsewhere")]
     with pytest.raises(FetchError, match=f"answered {code}") as caught:
         record(world.client, [make_entry("entry")])
     assert caught.value.mend
@@ -260,7 +222,7 @@ def test_another_log_answers(world: World) -> None:
 
 @pytest.mark.parametrize("place", [None, "", "/api/v1/log/entries/", "/x/..", f"/{'0' * 63}", f"/{'g' * 64}"])
 def test_a_duplicate_without_a_place(world: World, place: str | None) -> None:
-    world.server.faults = [status(409, place=place)]
+    world.server.faults = [status(409, Location=place)]
     with pytest.raises(FetchError, match="and not where"):
         record(world.client, [make_entry("entry")])
 
@@ -269,7 +231,7 @@ def test_a_duplicate_in_anothers_place(world: World) -> None:
     first, second = make_entry("first"), make_entry("second")
     record(world.client, [first, second])
     place = f"http://elsewhere.example/entries/{world.log.entry_id(first.canonical_body(1))}"
-    world.server.faults = [status(409, place=place)]
+    world.server.faults = [status(409, Location=place)]
     with pytest.raises(Rejected) as caught:
         record(world.client, [second])
     assert caught.value.code is Code.RECEIPT_ENTRY_MISMATCH

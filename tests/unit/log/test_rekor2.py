@@ -4,11 +4,9 @@ import contextlib
 import dataclasses
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -21,73 +19,33 @@ from atlas.log.retry import Patience
 from atlas.log.server import serve
 from atlas.trust import PinnedLog
 from atlas.web import MAX_BYTES
+from support.faults import Fault, Handler, Server, cut, half, rewritten, status, taken_and_cut
+from support.serving import running
 from unit.evidence.pccs_support import Reply, certify, serving, tls_holder
 from unit.log.log_support import LOG_KEY, ORIGIN, make_entry, record
 
-Fault = Callable[["Proxy"], bool]
-"""What is done instead of answering; False: nothing, answer as the log does."""
 
-
-class Proxy(BaseHTTPRequestHandler):
+class Proxy(Handler):
     """Hands requests on to the log, unless the next fault says otherwise."""
 
     server: "Front"
     protocol_version = "HTTP/1.1"  # connections are kept, as a real server keeps them
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:
-        self.serve_one()
-
-    def do_POST(self) -> None:
-        self.serve_one()
-
-    def serve_one(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.asked[self.command] += 1
-        with self.server.lock:
-            fault = self.server.faults.pop(0) if self.server.faults and self.command == self.server.method else None
-        self.request_body = body
-        if fault is None or not fault(self):
-            self.answer(*self.ask())
-
-    def ask(self) -> tuple[int, list[tuple[str, str]], bytes]:
+    def honest(self) -> tuple[int, dict[str, str], bytes]:
         with contextlib.closing(HTTPConnection("127.0.0.1", self.server.behind)) as connection:
-            connection.request(self.command, self.path, self.request_body or None, {"Content-Type": "application/json"})
+            connection.request(self.command, self.path, self.sent or None, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
-
-    def answer(self, status: int, headers: list[tuple[str, str]], body: bytes, length: int | None = None) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+            own = ("content-length", "transfer-encoding", "connection", "date", "server")
+            headers = {name: value for name, value in answer.getheaders() if name.lower() not in own}
+            return answer.status, headers, answer.read()
 
 
-class Front(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
+class Front(Server):
     def __init__(self, behind: int) -> None:
-        super().__init__(("127.0.0.1", 0), Proxy)
+        super().__init__(Proxy)
         self.behind = behind
-        self.faults: list[Fault] = []
-        self.method = "POST"
-        self.asked: Counter[str] = Counter()
         self.over = threading.Event()
-        self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Connections that are cut are what is tested."""
 
 
 @dataclasses.dataclass
@@ -101,52 +59,22 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     slept: list[float] = []
-    with EmbeddedLog.open(tmp_path / "log.sqlite3", ORIGIN, LOG_KEY) as log, serve(log) as server:
-        front = Front(int(server.url.rpartition(":")[2]))
-        thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with (
+        EmbeddedLog.open(tmp_path / "log.sqlite3", ORIGIN, LOG_KEY) as log,
+        serve(log) as server,
+        running(Front(int(server.url.rpartition(":")[2]))) as front,
+    ):
+        address = Address(front.url, front.url, log.pinned, timeout=5, patience=20)
         try:
-            address = Address(front.url, front.url, log.pinned, timeout=5, patience=20)
             with Rekor2Log(address, Patience(address.patience, slept.append, lambda: sum(slept))) as client:
                 yield World(log, front, client, slept)
         finally:
             front.over.set()
-            front.shutdown()
-            thread.join()
-            front.server_close()
 
 
-def status(code: int, body: bytes = b"{}") -> Fault:
-    def fault(proxy: Proxy) -> bool:
-        proxy.answer(code, [], body)
-        return True
-
-    return fault
-
-
-def cut(proxy: Proxy) -> bool:
-    """The connection ends before the log has heard of it."""
-    proxy.close_connection = True
-    proxy.connection.close()
-    return True
-
-
-def taken_and_cut(proxy: Proxy) -> bool:
-    """The log takes the entry, and nobody hears of it."""
-    proxy.ask()
-    return cut(proxy)
-
-
-def half(proxy: Proxy) -> bool:
-    """An answer that breaks off."""
-    code, headers, body = proxy.ask()
-    proxy.answer(code, headers, body[: len(body) // 2], len(body))
-    proxy.close_connection = True
-    return True
-
-
-def dripping(proxy: Proxy) -> bool:
+def dripping(proxy: Handler) -> bool:
     """An answer that never ends and never pauses."""
+    assert isinstance(proxy.server, Front)
     proxy.send_response(201)
     proxy.send_header("Content-Length", "100000")
     proxy.end_headers()
@@ -157,18 +85,8 @@ def dripping(proxy: Proxy) -> bool:
     return True
 
 
-def honest(_proxy: Proxy) -> bool:
+def honest(_proxy: Handler) -> bool:
     return False
-
-
-def rewritten(old: bytes, new: bytes) -> Fault:
-    def fault(proxy: Proxy) -> bool:
-        code, headers, body = proxy.ask()
-        assert old in body
-        proxy.answer(code, headers, body.replace(old, new))
-        return True
-
-    return fault
 
 
 def held(world: World) -> list[bytes]:
@@ -214,8 +132,8 @@ def test_faults_that_pass(world: World, fault: Fault, times: int) -> None:
 def test_an_entry_that_was_taken_unheard_is_not_sent_again(world: World) -> None:
     """A log that was killed may not know its own entry again; so it is looked for before it is sent once more."""
 
-    def forgetful(proxy: Proxy) -> bool:
-        proxy.ask()
+    def forgetful(proxy: Handler) -> bool:
+        proxy.honest()
         assert proxy.server.asked["POST"] == 1, "sent a second time"
         return cut(proxy)
 
@@ -356,10 +274,7 @@ def test_a_duplicate_without_a_place(world: World, index: str | None) -> None:
     entry = make_entry("entry")
     record(world.client, [entry])
 
-    def fault(proxy: Proxy) -> bool:
-        proxy.answer(409, [("x-log-index", index)] if index is not None else [], b"{}")
-        return True
-
+    fault = status(409, x_log_index=index)
     world.front.faults = [fault]
     [receipt] = record(world.client, [entry])
     assert receipt.index == 0, "asked again, and told"
@@ -373,10 +288,7 @@ def test_a_duplicate_in_anothers_place(world: World) -> None:
     record(world.client, [first])
     record(world.client, [second])
 
-    def fault(proxy: Proxy) -> bool:
-        proxy.answer(409, [("x-log-index", "0")], b"{}")
-        return True
-
+    fault = status(409, x_log_index="0")
     world.front.faults = [fault]
     with pytest.raises(Rejected) as caught:
         record(world.client, [second])
@@ -402,11 +314,7 @@ def test_answers_that_are_too_large(world: World) -> None:
 
 
 def test_redirects_are_not_followed(world: World) -> None:
-    def fault(proxy: Proxy) -> bool:
-        proxy.answer(307, [("Location", f"{world.front.url}/elsewhere")], b"")
-        return True
-
-    world.front.faults = [fault]
+    world.front.faults = [status(307, b"", Location=f"{world.front.url}/elsewhere")]
     with pytest.raises(FetchError, match="answered 307"):
         record(world.client, [make_entry("entry")])
     assert world.front.asked["POST"] == 1
