@@ -14,7 +14,8 @@ from atlas.log.claim import claim_entry
 from atlas.log.rekor1 import Address1, Rekor1Log
 from atlas.log.retry import Patience
 from atlas.watcher import Watcher, read_checkpoint
-from support.rekor1 import TREE, Handler, Rekor1Double, Server, serving
+from support.faults import Handler
+from support.rekor1 import TREE, Rekor1Double, Server, serving
 from unit.log.watch_support import NOW, During, Site
 
 HOUR = dt.timedelta(hours=1)
