@@ -63,6 +63,7 @@ def mortal(server: RekorServer) -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("reveal", [Reveal.CLAIM, Reveal.BATCH])
 def test_ten_thousand_manifests(archive: Archive, tmp_path: Path, reveal: Reveal) -> None:

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from atlas.home_trust import trust_of
 from atlas.log.alarm import Order
 from atlas.log.interface import TiledLog
 from atlas.log.rekor1 import Rekor1Log
-from atlas.logs import watched_logs
+from atlas.logs import pinned_as, watched_logs
+from atlas.past_logs import own_origins, past_log
 from atlas.policy.fields import Duration
 from atlas.trust import PinnedLog
 from atlas.watcher import Looked, Watcher, read_checkpoint
@@ -81,6 +83,7 @@ def watch(
     expected = read_checkpoint(expect, pinned) if expect else None
     handed = [*(read_checkpoint(path, pinned) for path in compare), *([expected] if expected else [])]
     own = found.log_key().public_key()
+    closed = _closed(found)
     targets = [
         _Target(
             log,
@@ -88,8 +91,8 @@ def watch(
             Order(
                 tuple(each for each in trust.authorities if not names or each.name in names),
                 tuple(note for whose, note in handed if whose == log),
-                _duration(max_age),
-                log.public_key != own,
+                None if log.origin in closed else _duration(max_age),  # it stands still for ever
+                log.public_key != own and log.origin not in closed,
                 frozenset(accept),
                 audit,
             ),
@@ -104,7 +107,7 @@ def watch(
 
 
 def _chosen(home: Home, pinned: Sequence[PinnedLog], origins: tuple[str, ...]) -> list[tuple[PinnedLog, _Open]]:
-    known = watched_logs(home)
+    known: dict[str, _Open] = {**_closed(home), **watched_logs(home)}
     if missing := set(origins) - known.keys():
         raise InputError(f"--origin {min(missing)}: no log whose place is known", mend=f"known: {', '.join(known)}")
     for log in pinned:
@@ -114,6 +117,12 @@ def _chosen(home: Home, pinned: Sequence[PinnedLog], origins: tuple[str, ...]) -
     if not chosen:
         raise InputError(f"{home.trust_path}: pins no log whose place is known")
     return chosen
+
+
+def _closed(home: Home) -> dict[str, _Open]:
+    """The home's own logs that take no more entries."""
+    present = pinned_as(home, home.log_key().public_key()).origin
+    return {origin: partial(past_log, home, origin) for origin in own_origins(home) - {present}}
 
 
 def _duration(text: str | None) -> dt.timedelta | None:

@@ -166,6 +166,17 @@ def test_a_log_elsewhere_and_the_homes_own(atlas: Here, other: Other, monkeypatc
     assert codes(atlas("log", "watch", "--origin", own)) == ["LogRolledBack"]
 
 
+def test_a_log_that_is_closed_is_watched_on(atlas: Here) -> None:
+    atlas.signed("before.csv", "before")
+    [closed] = trusted(atlas)
+    atlas("keys", "rotate", "--log").expect(0)
+    atlas.signed("after.csv", "after")
+    answer = atlas("log", "watch", "--max-age", "1m").expect(0, f"{closed}: 1 entries")
+    assert answer.err.count("✓") == 2
+    put_back(atlas, atlas.file("nothing", b""))
+    assert "LogRolledBack" in codes(atlas("log", "watch", "--origin", closed)), "its file is the first one"
+
+
 def test_a_log_elsewhere_that_stands_still(atlas: Here, other: Other) -> None:
     atlas.signed("own.csv", "own")
     use(atlas, other)
