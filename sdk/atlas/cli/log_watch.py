@@ -22,7 +22,7 @@ from atlas.home_trust import trust_of
 from atlas.log.alarm import Order
 from atlas.log.interface import TiledLog
 from atlas.log.rekor1 import Rekor1Log
-from atlas.logs import pinned_as, watched_logs
+from atlas.logs import watched_logs
 from atlas.past_logs import own_origins, past_log
 from atlas.policy.fields import Duration
 from atlas.trust import PinnedLog
@@ -83,7 +83,7 @@ def watch(
     expected = read_checkpoint(expect, pinned) if expect else None
     handed = [*(read_checkpoint(path, pinned) for path in compare), *([expected] if expected else [])]
     own = found.log_key().public_key()
-    closed = _closed(found)
+    closed = _of_home(found).keys() - {log.origin for log in trust.logs if log.public_key == own}
     targets = [
         _Target(
             log,
@@ -107,7 +107,7 @@ def watch(
 
 
 def _chosen(home: Home, pinned: Sequence[PinnedLog], origins: tuple[str, ...]) -> list[tuple[PinnedLog, _Open]]:
-    known: dict[str, _Open] = {**_closed(home), **watched_logs(home)}
+    known: dict[str, _Open] = {**_of_home(home), **watched_logs(home)}
     if missing := set(origins) - known.keys():
         raise InputError(f"--origin {min(missing)}: no log whose place is known", mend=f"known: {', '.join(known)}")
     for log in pinned:
@@ -119,10 +119,9 @@ def _chosen(home: Home, pinned: Sequence[PinnedLog], origins: tuple[str, ...]) -
     return chosen
 
 
-def _closed(home: Home) -> dict[str, _Open]:
-    """The home's own logs that take no more entries."""
-    present = pinned_as(home, home.log_key().public_key()).origin
-    return {origin: partial(past_log, home, origin) for origin in own_origins(home) - {present}}
+def _of_home(home: Home) -> dict[str, _Open]:
+    """The home's own logs, also those that take no more entries."""
+    return {origin: partial(past_log, home, origin) for origin in own_origins(home)}
 
 
 def _duration(text: str | None) -> dt.timedelta | None:

@@ -70,7 +70,6 @@ def test_wide_fan_in(world: World) -> None:
     assert world.verify(merged).holds
 
 
-@pytest.mark.slow
 def test_chain_deeper_than_the_stack(tmp_path: Path) -> None:
     world = World(tmp_path, Indexed())
     world.clock = NOW - dt.timedelta(days=4)
