@@ -15,14 +15,15 @@ Logs:
     interface   what gathering and watching need of any
     embedded    a log in one file (`store` is the file)
     server      that log over HTTP
-    rekor2      a Rekor v2 log that somebody else runs (`tail`: what it took while nobody heard its answer)
+    rekor2      a Rekor v2 log that somebody else runs (`unheard`: what it may have taken, `tail`: what it did take)
     rekor1      a Rekor v1 log that somebody else runs (`rekor1_wire` is its form)
     client      what clients of both do alike (`retry`: when they ask again)
     public      the logs that Sigstore's trust configuration names (`trust_config`: whence, `choice`: which)
 
 Reading and watching:
     tiles       the tiles of any Rekor v2 or tlog-tiles log (`proven`: the tree that they prove)
-    watch       what a log shows, against what it has promised (`alarm` has the words)
+    look        what a log shows, against what it has promised (`alarm` has the words): `watch` through its tiles,
+                `watch1` of Rekor v1, which serves none
     ours        who signed what a log records, and whether it is one of ours
 """
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from atlas import outbox
 from atlas.archive import Archive
 from atlas.archive import schema as tables
 from atlas.errors import AtlasError, FetchError
@@ -19,7 +20,7 @@ from atlas.log.receipt import Receipt
 from atlas.log.seal import dump_seal, load_seal, seal_all
 from atlas.log.timestamp import request_timestamp, verify_timestamp
 from atlas.manifest import Manifest, parse_manifest, sign_statement
-from atlas.outbox import PORTION, Recording, Reveal, record_waiting
+from atlas.outbox import Recording, Reveal, record_waiting
 from atlas.trust import PinnedLog, TrustRoot
 from atlas.web import Client, tls
 from support.forge import authority, now, output, statement
@@ -138,18 +139,25 @@ def test_a_process_that_dies_before_it_hears_the_answer(world: World, reveal: Re
     assert world.log.size == size
 
 
-def test_a_log_that_takes_nothing_is_not_sent_everything(world: World) -> None:
-    world.add(PORTION + 1)
+@pytest.fixture
+def portion(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A small one, so that few manifests are several."""
+    monkeypatch.setattr(outbox, "PORTION", 8)
+    return 8
+
+
+def test_a_log_that_takes_nothing_is_not_sent_everything(world: World, portion: int) -> None:
+    world.add(portion + 1)
     frail = Frail(world.log, 0)
     logged, failure = world.record(log=frail)
-    assert (logged, frail.sent) == (0, [PORTION])
+    assert (logged, frail.sent) == (0, [portion])
     assert isinstance(failure, FetchError)
 
 
-def test_what_came_first_is_kept_when_the_log_dies_later(world: World) -> None:
-    world.add(PORTION + 4)
-    logged, _ = world.record(log=Frail(world.log, PORTION + 2))
-    assert logged == PORTION + 2
+def test_what_came_first_is_kept_when_the_log_dies_later(world: World, portion: int) -> None:
+    world.add(portion + 4)
+    logged, _ = world.record(log=Frail(world.log, portion + 2))
+    assert logged == portion + 2
     assert len(world.archive.unlogged()) == 2
 
 
