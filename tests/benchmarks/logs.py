@@ -66,7 +66,7 @@ def run(bench: Bench) -> list[Figure]:
         }
     except NotBuilt:
         print("left out: Rekor v2, which is not built (`make tools`)", file=sys.stderr)
-    found = bench.turns(2 if bench.quick else 5, jobs)
+    found = bench.turns(2 if bench.quick else 3, jobs)
 
     def rates(job: str, key: str) -> list[float]:
         return each(found[job], key) if job in found else []
