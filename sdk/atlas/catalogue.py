@@ -127,7 +127,10 @@ CATALOGUE: dict[Code, Entry] = {
         "The receipt comes from a log that the trust root does not pin.",
         "Pin the log in the trust root, if you trust it.",
     ),
-    Code.RECEIPT_LOG_REVOKED: Entry("The receipt comes from a log that is revoked.", _RELOG),
+    Code.RECEIPT_LOG_REVOKED: Entry(
+        "The receipt comes from a log that is revoked.",
+        "Get a receipt in the log's last good tree, if the revocation names one; otherwise run the step again.",
+    ),
     Code.RECEIPT_ENTRY_MISMATCH: Entry("The receipt is for another manifest.", _RELOG),
     Code.RECEIPT_INDEX_MISMATCH: Entry("The receipt states two different indices.", _RELOG),
     Code.RECEIPT_TREE_SIZE_MISMATCH: Entry("The receipt's tree size is not the checkpoint's.", _RELOG),

@@ -15,6 +15,7 @@ from atlas.errors import AtlasError, FetchError, Rejected, StorageError
 from atlas.evidence.providers import SIMULATED
 from atlas.evidence.tdx.collateral import parse_collateral
 from atlas.home import DISCLOSURES, Home
+from atlas.home_trust import trust_of
 from atlas.interop.verify import read_manifest
 from atlas.log.seal import Seal
 from atlas.logs import log_of
@@ -24,7 +25,6 @@ from atlas.outbox import record_waiting
 from atlas.provider import has_simulator, load_simulator
 from atlas.recording import recording_of
 from atlas.renewal import unsound
-from atlas.trust_file import load_trust_root
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def gather(home: Home, *, renew: bool = False) -> Gathered:
         logged, unlogged = 0, None
         waiting, seals = archive.unlogged(), dict[str, Seal]()
         if renew:
-            again, seals = unsound(archive, load_trust_root(home.trust_path))
+            again, seals = unsound(archive, trust_of(home))
             waiting += again
         if waiting:
             try:

@@ -16,7 +16,6 @@ from atlas.log.claim import claim_entry
 from atlas.log.entry import Entry
 from atlas.log.interface import TransparencyLog
 from atlas.log.proof import Proof
-from atlas.log.receipt import Receipt
 from atlas.log.seal import MAX_BATCH, Seal, dump_seal, load_seal, seal_all, sealed_entry
 from atlas.manifest import Manifest
 
@@ -93,18 +92,20 @@ def _prove(
     sent = {box: sealed_entry(entry, seals[box]) if box in seals else entry for box, entry in entries.items()}
     unique = list({entry.canonical_body(): entry for entry in sent.values()}.values())
     answers = dict(zip((entry.canonical_body() for entry in unique), log.record(unique), strict=True))
-    return {
-        box: _proof(answers[sent[box].canonical_body()], entry, seals.get(box), how) for box, entry in entries.items()
-    }
-
-
-def _proof(answer: Receipt | AtlasError, entry: Entry, seal: Seal | None, how: Recording) -> Proof | AtlasError:
-    if isinstance(answer, AtlasError):
-        return answer
-    try:
-        return Proof(answer, seal, (how.stamp(entry.signature),) if how.stamp else ())
-    except AtlasError as error:  # the log keeps its entry, and answers again when it is asked again
-        return error
+    proofs: dict[str, Proof | AtlasError] = {}
+    away: AtlasError | None = None
+    for box, entry in entries.items():
+        answer = answers[sent[box].canonical_body()]
+        if isinstance(answer, AtlasError):
+            proofs[box] = answer
+        elif away:  # each would be waited for in vain
+            proofs[box] = away
+        else:
+            try:
+                proofs[box] = Proof(answer, seals.get(box), (how.stamp(entry.signature),) if how.stamp else ())
+            except AtlasError as error:  # the log keeps its entry, and answers again when it is asked again
+                proofs[box] = away = error
+    return proofs
 
 
 def _seals(archive: Archive, entries: Mapping[str, Entry], reveal: Reveal) -> dict[str, Seal]:

@@ -203,7 +203,10 @@ class Rekor2Log(Closing):
             self._patience.sleep(wait)
             if self._unheard.up():  # it went away in between
                 raise FetchError(f"{self._address.write_url}: comes and goes", mend="try again later", passing=True)
-        index = self._unheard.tail.find(leaf) if self._unheard.tail else None
+        try:
+            index = self._unheard.tail.find(leaf) if self._unheard.tail else None
+        except InputError as error:  # a tile is not there yet; the entry is none the worse for it
+            raise FetchError(f"{self._address.read_url}: {error}", mend="try again later", passing=True) from error
         if index is None:
             return None
         self._unheard.heard(leaf)

@@ -182,12 +182,16 @@ def test_with_a_timestamp(world: World, reveal: Reveal, tmp_path: Path) -> None:
 
 
 def test_an_authority_that_is_away(world: World) -> None:
-    def away(_: bytes) -> bytes:
+    asked: list[bytes] = []
+
+    def away(signature: bytes) -> bytes:
+        asked.append(signature)
         raise FetchError("no clock")
 
     world.add(3)
     logged, failure = world.record(Recording(Reveal.BATCH, away))
     assert (logged, str(failure), world.log.size) == (0, "no clock", 1)
+    assert len(asked) == 1, "who is away is not waited for once for each manifest"
     assert world.record() == (3, None)
     assert world.log.size == 4, "the mode was changed: a seal that waits is not used"
 

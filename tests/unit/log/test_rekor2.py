@@ -226,6 +226,25 @@ def test_after_a_lie_nothing_more_is_sent(world: World) -> None:
     assert world.log.size < 300
 
 
+def test_a_tile_that_is_not_there_yet_refuses_no_entry(world: World) -> None:
+    """What was taken unheard is looked for in tiles; one that is missing says nothing of the entry."""
+    missing = [404]
+
+    def hidden(proxy: Handler) -> bool:
+        if not proxy.path.startswith("/tile/0/") or not missing:
+            return False
+        proxy.answer(missing.pop(), {}, b"")
+        return True
+
+    def taken(proxy: Handler) -> bool:
+        proxy.server.method, proxy.server.faults = "GET", [hidden] * 20
+        return taken_and_cut(proxy)
+
+    world.front.faults = [taken]
+    [receipt] = record(world.client, [make_entry("entry")])
+    assert (receipt.index, world.log.size, missing) == (0, 1, [])
+
+
 def test_one_failure_among_many_loses_nothing(world: World) -> None:
     entries = [make_entry(f"entry {number}") for number in range(20)]
     world.front.faults = [status(405)]
